@@ -1,0 +1,116 @@
+/*
+ * What the host tool tells each component about its job: one structure per component type, in a read-only
+ * region named "config". All of it comes from the system description.
+ *
+ * Names in the environment, by convention ("N" decimal, from 0):
+ *
+ *   block server (driver, volume service, filter), per client N:
+ *       memory "clientN" (struct block_link), receive "clientN", channel "clientN"
+ *   block client, per server N:
+ *       memory "diskN" (struct block_link), receive "diskN", channel "diskN"
+ *   buffers: memory "bufferB" where mapped, B the system-wide buffer number; its `physical` is the DMA address
+ *   stream server and client: memory, receive and channel "streamN" (server side), "console" (client side)
+ *   every component: memory "environment", "config"
+ */
+#ifndef QUOLL_CONFIG_H
+#define QUOLL_CONFIG_H
+
+#include <quoll/abi.h>
+
+#define CONFIG_MAX_CLIENTS 16
+#define CONFIG_MAX_BUFFERS 64 /* so a set of buffers is one 64-bit mask */
+
+/* drivers/nvme: memory "registers" (ECAM), "window" (32-bit MMIO window), "device-tree", "queues"
+ * (RAM for its queues and tables), irq "intx0".."intx3" with receives of the same names. "bufferB" entries of a
+ * driver are not mapped (rights 0, address 0): it only needs their physical addresses. */
+struct nvme_config {
+    uint32_t client_count;
+    uint32_t instance; /* which NVMe controller, by bus order */
+    uint64_t allowed_buffers[CONFIG_MAX_CLIENTS];
+};
+
+/* services/volume: server for `client_count` clients, client of disk 0 */
+struct volume_config {
+    uint32_t client_count;
+    uint32_t reserved;
+    struct {
+        char label[40];           /* GPT partition name; empty: the whole disk */
+        uint64_t allowed_buffers; /* mask of buffer numbers this client may name */
+        uint32_t read_only;
+        uint32_t reserved;
+    } client[CONFIG_MAX_CLIENTS];
+};
+
+/* services/rapilog: client N is stored on disk N. Own memory "dirty" is its buffer number `buffer`;
+ * receive "mains" (loss of mains), "drain" (stop acknowledging early, drain, flush);
+ * channel "drained"; memory "gauges" (struct rapilog_gauges, quoll/rapilog.h) */
+struct rapilog_config {
+    uint32_t client_count;
+    uint32_t buffer;          /* buffer number of "dirty" */
+    uint64_t dirty_limit;     /* bytes, 0: as large as memory and hold-up allow */
+    uint64_t hold_up_ns;      /* 0: no power-fail signal; acknowledges only what is on the disk */
+    uint64_t reserve_ns;      /* of it: detection, stopping the VMs, commands in flight, margin */
+    uint32_t unsafe_no_drain; /* tests only: ignore loss of mains */
+    uint32_t reserved;
+    uint64_t allowed_buffers[CONFIG_MAX_CLIENTS];
+};
+
+/* services/console: memory "kernel-log", receive "kernel-log"; stream client of the UART driver under the
+ * name "uart" (memory, receive, channel); stream server N for each VM */
+struct console_config {
+    uint32_t stream_count;
+    uint32_t focus; /* stream that gets input first */
+    char name[CONFIG_MAX_CLIENTS][QUOLL_NAME_SIZE];
+};
+
+/* services/supervisor: per VM N: memory "vmN" (struct vm_status, quoll/life.h), receive "vmN", channel
+ * "vmN", threads "vmN.threadM"; per drainable service N: channel "drainN", receive "drainedN"; receive "mains";
+ * receive "fault"; object "machine" */
+struct supervisor_config {
+    uint32_t vm_count;
+    uint32_t drain_count;
+    struct {
+        char name[QUOLL_NAME_SIZE];
+        uint32_t thread_count; /* vCPU threads: stopped at loss of mains */
+        uint32_t reserved;
+    } vm[QUOLL_MAX_VMS];
+};
+
+/* drivers/pl011: memory "registers", irq and receive "interrupt", stream server "stream0"; no config.
+ * drivers/powerkey (PL061 GPIO): memory "registers", irq and receive "interrupt", channel "mains". */
+struct powerkey_config {
+    uint32_t line; /* GPIO line of the key: 3 on QEMU's virt (gpio-keys/poweroff) */
+    uint32_t reserved;
+};
+
+/* vmm: thread 0 is the device thread, thread 1 + n handles vCPU n.
+ *   memory   "guest-ram" (the whole of it), "kernel", "initrd" (if any), "interrupts", "vcpuN", "device-tree", "status"
+ *   objects  "vm", "vcpuN"
+ *   channels "to-device" (receive "from-vcpu"), "to-vcpuN" (receive "kickN"), "supervisor" (receive "supervisor")
+ *   receives "doorbellS": QueueNotify of the virtio-mmio transport in slot S was written
+ *   stream client "console"; block client "diskN" with mapped buffer config.disk[N].buffer
+ * Slots of virtio-mmio transports: 0 console, 1 entropy, 2 + N disk N. Slot S is at 0x0a00_0000 + S * 0x200 with SPI 16 + S. */
+#define VMM_SLOT_CONSOLE 0
+#define VMM_SLOT_ENTROPY 1
+#define VMM_SLOT_DISK 2
+#define VMM_MAX_DISKS 8
+struct vmm_config {
+    char name[QUOLL_NAME_SIZE];
+    uint32_t vcpu_count;
+    uint32_t disk_count;
+    uint64_t ram_size;                 /* bytes, from guest-physical 0x4000_0000 */
+    uint64_t kernel_size, initrd_size; /* bytes of the payloads in their regions */
+    uint8_t seed[64];                  /* rng-seed and entropy start value */
+    uint32_t seed_from_image; /* 1: the seed is fixed in the description (repeatable runs) */
+    uint32_t reserved;
+    struct {
+        uint32_t read_only;
+        uint32_t buffer; /* number of its data buffer */
+        char serial[20]; /* VIRTIO_BLK_T_GET_ID */
+        uint32_t
+            write_through; /* 1: do not offer VIRTIO_BLK_F_FLUSH; every write is complete when acknowledged */
+    } disk[VMM_MAX_DISKS];
+    char command_line[2048];
+};
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * The boundary between the kernel and the machine. Each folder kernel/arch/<name> provides
+ * "arch_types.h" (struct arch_core, struct arch_vcpu) and these functions; arch/host provides them as a
+ * simulation inside a Linux process.
+ */
+#ifndef KERNEL_ARCH_H
+#define KERNEL_ARCH_H
+
+#include "types.h"
+#include <arch_types.h>
+
+struct core;
+struct thread;
+struct vcpu;
+
+/* Time: the system counter. */
+uint64_t arch_now(void);
+uint64_t arch_frequency(void);
+/* Programs this core's deadline interrupt; QUOLL_NEVER disarms. */
+void arch_deadline_set(uint64_t deadline);
+
+/* Interrupts. */
+void arch_ipi_send(struct core *target);
+/* Routes the SPI to the core and enables it. Boot only. */
+void arch_irq_enable(uint32_t intid, struct core *core);
+/* Ends the activation that delivered the interrupt, so that it can arrive again. */
+void arch_irq_deactivate(uint32_t intid);
+
+/* Machine. */
+_Noreturn void arch_machine_off(void);
+_Noreturn void arch_machine_reset(void);
+_Noreturn void arch_halt(void);
+void arch_early_putc(char c);
+
+/* Makes the thread's address space and mode the core's: its component's, or its guest when in_guest. Called
+ * before every return to a lower exception level at which current, in_guest or the vCPU's `look` may have changed.
+ * A vCPU stays loaded on its core (system registers, list registers, virtual timer, FP state) while its VMM or
+ * other components run, until another vCPU is entered there. */
+void arch_thread_enter(struct core *core, struct thread *thread);
+
+/* vCPUs (kernel/arch/aarch64/vcpu.c). */
+/* Carries out page->request and checks page->registers. */
+enum quoll_status arch_vcpu_prepare(struct core *core, struct vcpu *vcpu);
+/* Whether an interrupt (virtual timer included) would be delivered now: ends WFI. */
+bool arch_vcpu_has_interrupt(struct vcpu *vcpu);
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * What happens when a core enters EL2 from below, and the contract between the vectors and the parts of this folder.
+ *
+ * The kernel is event-driven: one stack per core, interrupts masked all along. While a thread runs, SP_EL2
+ * points to where its registers go (struct quoll_registers: the thread's own, or the vCPU page's when it is in
+ * its guest) and TPIDR_EL2 to its struct core. The vectors (vectors.S) store the registers there, switch to the core's stack and
+ * call trap_sync or trap_interrupt, which return the registers to resume.
+ */
+#ifndef TRAP_H
+#define TRAP_H
+
+#include "object.h"
+
+struct quoll_registers *trap_sync(struct core *core, uint64_t syndrome);
+struct quoll_registers *trap_interrupt(struct core *core);
+/* Leaves boot: runs the core's threads; waits for interrupts when there is nothing to run. */
+_Noreturn void core_run(struct core *core);
+
+/* vcpu.c: a synchronous exception from a guest. */
+enum guest_action {
+    GUEST_RESUME, /* served in the kernel: go on (the scheduler is asked again if it must be) */
+    GUEST_EXIT,   /* the vCPU page tells the VMM why */
+    GUEST_IDLE,   /* WFI with nothing deliverable */
+};
+enum guest_action vcpu_trap(struct core *core, struct vcpu *vcpu, uint64_t syndrome);
+/* Physical PPIs that concern the loaded vCPU. The interrupt is acknowledged and its priority
+ * dropped; deactivation is the callee's. */
+void vcpu_timer_interrupt(struct core *core);
+void vcpu_maintenance_interrupt(struct core *core);
+/* Per core, at boot: control registers that never change, number of list registers, features. */
+void vcpu_core_start(struct core *core);
+
+/* gic.c */
+#define GIC_SPURIOUS 1020u /* INTIDs from here on are no interrupts */
+#define GIC_SGI_INBOX 0u
+#define GIC_PPI_MAINTENANCE 25u
+#define GIC_PPI_DEADLINE 26u /* CNTHP */
+#define GIC_PPI_VIRTUAL_TIMER 27u
+uint32_t gic_acknowledge(void); /* ICC_IAR1_EL1 */
+void gic_drop(uint32_t intid);  /* priority drop (ICC_EOIR1_EL1, EOImode 1) */
+void gic_deactivate(uint32_t intid);
+
+#endif

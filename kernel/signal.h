@@ -1,0 +1,21 @@
+/* Signals, and everything else that one core tells another. */
+#ifndef KERNEL_SIGNAL_H
+#define KERNEL_SIGNAL_H
+
+#include "object.h"
+
+/* Raises bits of a thread on whatever core; `core` is the caller's. */
+void signal_raise(struct core *core, struct thread *thread, uint64_t bits);
+/* A shared field of the thread or its vCPU has changed: have its owner look (at once when it is this
+ * core's; else by its inbox and an inter-processor interrupt). */
+void thread_poke(struct core *core, struct thread *thread);
+/* Owner only: acts on the thread's shared fields: requests, signals it waits for, interrupts its guest waits for. */
+void thread_look(struct core *core, struct thread *thread);
+/* The inter-processor interrupt: looks at every thread in the inbox. */
+void inbox_serve(struct core *core);
+/* Sets the vCPU's `look` and pokes its thread. */
+void vcpu_poke(struct core *core, struct vcpu *vcpu);
+/* Makes an interrupt pending in the VM's interrupt page and pokes the vCPU it goes to. intid < 32: of vCPU `index`. */
+void vm_interrupt(struct core *core, struct vm *vm, uint32_t index, uint32_t intid);
+
+#endif
