@@ -70,6 +70,7 @@ enum block_ability {
     BLOCK_CAN_FLUSH = 1,
     BLOCK_VOLATILE_CACHE = 2, /* without FLUSH, completed writes can be lost at power-off */
     BLOCK_IS_READ_ONLY = 4,
+    BLOCK_WHOLE_BLOCKS = 8, /* requests must be multiples of physical_block; others are BAD_REQUEST */
 };
 
 struct block_link {

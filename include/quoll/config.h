@@ -20,19 +20,22 @@
 #define CONFIG_MAX_CLIENTS 16
 #define CONFIG_MAX_BUFFERS 64 /* so a set of buffers is one 64-bit mask */
 
+#define NVME_QUEUES_BYTES 327680u
 /* drivers/nvme: memory "registers" (ECAM), "window" (32-bit MMIO window), "device-tree", "queues"
- * (RAM for its queues and tables), irq "intx0".."intx3" with receives of the same names. "bufferB" entries of a
- * driver are not mapped (rights 0, address 0): it only needs their physical addresses. */
+ * (RAM for its queues and tables, NVME_QUEUES_BYTES), irq "intx0".."intx3" with receives of the same
+ * names. "bufferB" entries of a driver are not mapped (rights 0, address 0): it only needs their
+ * physical addresses. */
 struct nvme_config {
     uint32_t client_count;
     uint32_t instance; /* which NVMe controller, by bus order */
     uint64_t allowed_buffers[CONFIG_MAX_CLIENTS];
 };
 
+#define VOLUME_BUFFER_BYTES 65536u
 /* services/volume: server for `client_count` clients, client of disk 0 */
 struct volume_config {
     uint32_t client_count;
-    uint32_t reserved;
+    uint32_t buffer; /* number of its own mapped buffer "bufferB" of VOLUME_BUFFER_BYTES */
     struct {
         char label[40];           /* GPT partition name; empty: the whole disk */
         uint64_t allowed_buffers; /* mask of buffer numbers this client may name */
