@@ -1,0 +1,18 @@
+/*
+ * Inside libquoll: what lib/quoll and lib/linux each provide to the code in lib/common. Not for components.
+ */
+#ifndef LIB_RUNTIME_H
+#define LIB_RUNTIME_H
+
+#include <quoll/quoll.h>
+#include <stdarg.h>
+
+/* The calling thread's number in its component. */
+uint32_t runtime_thread_number(void);
+/* Ends the calling component for good; the message has been logged. */
+_Noreturn void runtime_stop(const char *message);
+
+/* quoll_format with a list of arguments. */
+size_t runtime_format(char *buffer, size_t size, const char *format, va_list arguments);
+
+#endif

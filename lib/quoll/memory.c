@@ -1,0 +1,93 @@
+/*
+ * The memory and string functions that compilers call and components use. Compiled without builtins, or the compiler
+ * would turn each loop into a call of itself. Copies go by 16 bytes where both sides are aligned: components have no FP
+ * registers, and with strict alignment the byte loop is the only other choice.
+ */
+#include <stdint.h>
+#include <string.h>
+
+typedef uint64_t __attribute__((may_alias)) word;
+
+static int both_aligned(const void *a, const void *b)
+{
+    return (((uintptr_t)a | (uintptr_t)b) & 7) == 0;
+}
+
+static void *copy_forward(void *to, const void *from, size_t size)
+{
+    uint8_t *out = to;
+    const uint8_t *in = from;
+    if (both_aligned(out, in)) {
+        for (; size >= 16; size -= 16, out += 16, in += 16) {
+            word low = ((const word *)(const void *)in)[0];
+            word high = ((const word *)(const void *)in)[1];
+            ((word *)(void *)out)[0] = low;
+            ((word *)(void *)out)[1] = high;
+        }
+    }
+    while (size-- > 0)
+        *out++ = *in++;
+    return to;
+}
+
+void *memcpy(void *restrict to, const void *restrict from, size_t size)
+{
+    return copy_forward(to, from, size);
+}
+
+void *memmove(void *to, const void *from, size_t size)
+{
+    if ((uintptr_t)to <= (uintptr_t)from || (uintptr_t)to - (uintptr_t)from >= size)
+        return copy_forward(to, from, size);
+    uint8_t *out = (uint8_t *)to + size;
+    const uint8_t *in = (const uint8_t *)from + size;
+    while (size-- > 0)
+        *--out = *--in;
+    return to;
+}
+
+void *memset(void *to, int value, size_t size)
+{
+    uint8_t *out = to;
+    uint64_t pattern = 0x0101010101010101ULL * (uint8_t)value;
+    for (; size > 0 && ((uintptr_t)out & 7) != 0; size--)
+        *out++ = (uint8_t)value;
+    for (; size >= 8; size -= 8, out += 8)
+        *(word *)(void *)out = pattern;
+    while (size-- > 0)
+        *out++ = (uint8_t)value;
+    return to;
+}
+
+int memcmp(const void *a, const void *b, size_t size)
+{
+    const uint8_t *left = a, *right = b;
+    for (; size > 0; size--, left++, right++)
+        if (*left != *right)
+            return *left - *right;
+    return 0;
+}
+
+size_t strlen(const char *text)
+{
+    size_t length = 0;
+    while (text[length] != 0)
+        length++;
+    return length;
+}
+
+int strcmp(const char *a, const char *b)
+{
+    return strncmp(a, b, SIZE_MAX);
+}
+
+int strncmp(const char *a, const char *b, size_t size)
+{
+    for (; size > 0; size--, a++, b++) {
+        if (*a != *b)
+            return (uint8_t)*a - (uint8_t)*b;
+        if (*a == 0)
+            return 0;
+    }
+    return 0;
+}
