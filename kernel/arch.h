@@ -38,6 +38,10 @@ void arch_early_putc(char c);
  * other components run, until another vCPU is entered there. */
 void arch_thread_enter(struct core *core, struct thread *thread);
 
+/* After translations of the range were removed or changed: no core uses the old ones any more. */
+struct stage2;
+void arch_tlb_invalidate(const struct stage2 *space, ipaddr_t address, uint64_t size);
+
 /* vCPUs (kernel/arch/aarch64/vcpu.c). */
 /* Carries out page->request and checks page->registers. */
 enum quoll_status arch_vcpu_prepare(struct core *core, struct vcpu *vcpu);

@@ -10,6 +10,7 @@
 #define KERNEL_OBJECT_H
 
 #include "arch.h"
+#include "image.h"
 #include "stage2.h"
 #include "types.h"
 
@@ -73,6 +74,7 @@ struct thread {
     bool in_guest;     /* inside vcpu_run: the vCPU page's registers are live, not `registers` */
     /* scheduling */
     enum thread_state state;
+    bool queued;    /* in its core's run queue: READY, not suspended, not stopped */
     bool suspended; /* by thread_control: not in the queue whatever its state */
     bool stopped;   /* for good, after a fault */
     uint8_t priority;
@@ -138,6 +140,7 @@ struct vcpu {
 
 struct core {
     void *stack_top;        /* first: the vectors load it */
+    void *panic_stack;      /* second: for an exception of the kernel itself */
     uint32_t index;         /* logical */
     struct thread *current; /* NULL: idle */
     struct thread *threads[QUOLL_MAX_THREADS_PER_CORE];
@@ -145,6 +148,9 @@ struct core {
     uint64_t ready_priorities[PRIORITIES / 64];
     struct thread *ready[PRIORITIES]; /* first of a circular list */
     struct timer *timers;             /* soonest first */
+    uint64_t deadline;                /* what the deadline interrupt is programmed to */
+    uint64_t budget_end;              /* when the current thread's budget ends, or QUOLL_NEVER */
+    bool reschedule;                  /* sched_next must be asked before the next return */
     _Atomic uint64_t inbox;           /* shared: bit n: look at threads[n] */
     struct quoll_log_ring *log;
     struct arch_core arch;
@@ -163,6 +169,7 @@ extern struct line lines[QUOLL_MAX_LINES];
 extern struct core cores[QUOLL_MAX_CORES];
 extern uint32_t component_count, thread_count, region_count, vm_count, vcpu_count, irq_count,
     core_count;
+extern struct image system_image;   /* the checked image: names and mappings, for reports */
 extern struct channel *log_channel; /* raised when the log has grown, or NULL */
 
 #endif

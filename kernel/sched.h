@@ -12,12 +12,19 @@
 
 #include "object.h"
 
+/* The thread has something to do: BLOCKED or DEPLETED to READY, as its budget allows. */
 void sched_make_ready(struct core *core, struct thread *thread);
-/* The thread leaves the run queue: `state` says why. */
-void sched_block(struct core *core, struct thread *thread, enum thread_state state);
-/* Accounts for the time since the current thread got the core, picks the thread to run now, makes
- * it current, programs the deadline. NULL: nothing to run. */
+/* The thread waits: READY to BLOCKED. */
+void sched_block(struct core *core, struct thread *thread);
+/* To be called after `suspended`, `stopped`, `budget` or `period` of the thread changed. */
+void sched_refresh(struct core *core, struct thread *thread);
+/* Accounts for the time since the current thread got the core, picks the thread to run now and makes
+ * it current. NULL: nothing to run. */
 struct thread *sched_next(struct core *core);
+/* Programs the deadline interrupt to the next moment of interest, if that changed. */
+void sched_program_deadline(struct core *core);
+/* The deadline interrupt. */
+void sched_deadline(struct core *core);
 
 /* timer.c */
 void timer_arm(struct core *core, struct timer *timer, uint64_t deadline);

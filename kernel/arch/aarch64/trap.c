@@ -1,0 +1,224 @@
+/* What brings a core into EL2, and how it goes on; see trap.h. */
+#include "trap.h"
+#include "../../call.h"
+#include "../../log.h"
+#include "../../report.h"
+#include "../../sched.h"
+#include "../../signal.h"
+#include "registers.h"
+
+/* What vectors.S knows of the structures. */
+_Static_assert(offsetof(struct thread, registers) == 0, "SP_EL2 of a thread");
+_Static_assert(offsetof(struct quoll_vcpu_page, registers) == 0, "SP_EL2 of a guest");
+_Static_assert(offsetof(struct quoll_registers, x[30]) == 240, "REGISTERS_X30");
+_Static_assert(offsetof(struct quoll_registers, pc) == 256, "REGISTERS_PC");
+_Static_assert(offsetof(struct core, stack_top) == 0, "CORE_STACK");
+_Static_assert(offsetof(struct core, panic_stack) == 8, "CORE_PANIC_STACK");
+
+#define PANIC_STACK_SIZE 4096
+static _Alignas(16) uint8_t panic_stacks[QUOLL_MAX_CORES][PANIC_STACK_SIZE];
+
+_Noreturn void resume(struct quoll_registers *registers);
+struct quoll_registers *trap_system_error(struct core *core, uint64_t syndrome);
+_Noreturn void trap_kernel(struct quoll_registers *registers, uint64_t vector);
+
+static void interrupt_serve(struct core *core);
+
+/* Chooses what to run and makes the core ready for it. */
+static struct quoll_registers *go_on(struct core *core)
+{
+    if (core->reschedule) {
+        while (sched_next(core) == NULL) {
+            sched_program_deadline(core);
+            __asm__ volatile("wfi"); /* ends with an interrupt pending, although masked */
+            interrupt_serve(core);
+        }
+    }
+    sched_program_deadline(core);
+    struct thread *thread = core->current;
+    arch_thread_enter(core, thread);
+    return thread->in_guest ? &thread->vcpu->page->registers : &thread->registers;
+}
+
+_Noreturn void core_run(struct core *core)
+{
+    core->panic_stack = panic_stacks[core->index];
+    core->deadline = QUOLL_NEVER;
+    core->reschedule = true;
+    resume(go_on(core));
+}
+
+static void guest_sync(struct core *core, struct thread *thread, uint64_t syndrome)
+{
+    switch (vcpu_trap(core, thread->vcpu, syndrome)) {
+    case GUEST_RESUME:
+        break;
+    case GUEST_EXIT:
+        thread->in_guest = false;
+        thread->registers.x[0] = QUOLL_OK;
+        thread->registers.x[1] = 0;
+        break;
+    case GUEST_IDLE:
+        sched_block(core, thread);
+        break;
+    }
+}
+
+/* ISS of a trapped MRS CNTFRQ_EL0, CNTPCT_EL0 or CNTVCT_EL0 (Arm ARM D17.2.37, "MSR, MRS"). */
+#define ISS_MASK_BUT_RT_OP2 0x31fc1f
+#define ISS_COUNTER_READ 0x30f801
+
+/* EL0's access to the counter is decided by CNTKCTL_EL1, which belongs to the loaded guest: what it
+ * forbids is done here instead. */
+static bool emulate_counter_read(struct quoll_registers *registers, uint64_t syndrome)
+{
+    uint32_t iss = (uint32_t)ESR_ISS(syndrome);
+    uint32_t op2 = iss >> 17 & 7;
+    uint32_t rt = iss >> 5 & 31;
+    if ((iss & ISS_MASK_BUT_RT_OP2) != (ISS_COUNTER_READ & ISS_MASK_BUT_RT_OP2) || op2 > 2) {
+        return false;
+    }
+    if (rt < 31) {
+        registers->x[rt] = op2 == 0 ? arch_frequency() : arch_now();
+    }
+    registers->pc += 4;
+    return true;
+}
+
+static const char *describe(uint64_t syndrome)
+{
+    uint64_t fault = syndrome & 0x3f;
+    bool write = (syndrome & (1u << 6)) != 0;
+    switch (ESR_EC(syndrome)) {
+    case EC_FP:
+    case EC_SVE:
+        return "used floating point, which components do not have";
+    case EC_INSTRUCTION_ABORT_LOWER:
+    case EC_INSTRUCTION_ABORT:
+        return "executed at an address it may not execute";
+    case EC_DATA_ABORT_LOWER:
+    case EC_DATA_ABORT:
+        if (fault >= 0x0c && fault <= 0x0f) {
+            return write ? "wrote to memory it may only read" : "read memory it may not read";
+        }
+        if (fault == 0x21) {
+            return "unaligned access";
+        }
+        return write ? "wrote to an address that is not mapped"
+                     : "read from an address that is not mapped";
+    case EC_BRK:
+        return "stopped itself";
+    case EC_PC_ALIGNMENT:
+        return "jumped to an unaligned address";
+    case EC_SP_ALIGNMENT:
+        return "unaligned stack pointer";
+    case EC_SYSTEM_REGISTER:
+        return "used a system register it may not use";
+    case EC_UNKNOWN:
+        return "executed an undefined instruction";
+    default:
+        return "exception that components must not cause";
+    }
+}
+
+static void component_sync(struct core *core, struct thread *thread, uint64_t syndrome)
+{
+    switch (ESR_EC(syndrome)) {
+    case EC_SVC64:
+        call_dispatch(core, thread);
+        return;
+    case EC_WFX: /* a hint */
+        thread->registers.pc += 4;
+        return;
+    case EC_SYSTEM_REGISTER:
+        if (emulate_counter_read(&thread->registers, syndrome)) {
+            return;
+        }
+        break;
+    default:
+        break;
+    }
+    component_fault(core, thread, describe(syndrome), syndrome, read_register(far_el2));
+}
+
+struct quoll_registers *trap_sync(struct core *core, uint64_t syndrome)
+{
+    struct thread *thread = core->current;
+    if (thread->in_guest) {
+        guest_sync(core, thread, syndrome);
+    } else {
+        component_sync(core, thread, syndrome);
+    }
+    return go_on(core);
+}
+
+static void device_interrupt(struct core *core, uint32_t intid)
+{
+    gic_drop(intid);
+    for (uint32_t i = 0; i < irq_count; i++) {
+        if (irqs[i].intid == intid) {
+            signal_raise(core, irqs[i].thread, QUOLL_SIGNAL(irqs[i].bit));
+            return; /* stays active, so silent, until irq_ack */
+        }
+    }
+    gic_deactivate(intid);
+}
+
+static void interrupt_serve(struct core *core)
+{
+    uint32_t intid = gic_acknowledge();
+    if (intid >= GIC_SPURIOUS) {
+        return;
+    }
+    switch (intid) {
+    case GIC_SGI_INBOX:
+        gic_drop(intid);
+        gic_deactivate(intid);
+        inbox_serve(core);
+        break;
+    case GIC_PPI_DEADLINE:
+        sched_deadline(core);
+        gic_drop(intid);
+        gic_deactivate(intid);
+        break;
+    case GIC_PPI_VIRTUAL_TIMER:
+        gic_drop(intid);
+        vcpu_timer_interrupt(core);
+        break;
+    case GIC_PPI_MAINTENANCE:
+        gic_drop(intid);
+        vcpu_maintenance_interrupt(core);
+        break;
+    default:
+        device_interrupt(core, intid);
+        break;
+    }
+}
+
+struct quoll_registers *trap_interrupt(struct core *core)
+{
+    struct thread *thread = core->current;
+    if (thread->in_guest) {
+        thread->vcpu->page->exits[0]++;
+        thread->vcpu->page->exits[2]++;
+    }
+    interrupt_serve(core);
+    return go_on(core);
+}
+
+/* An SError is asynchronous: whoever runs is not to blame for sure, but going on with lost writes is worse. */
+struct quoll_registers *trap_system_error(struct core *core, uint64_t syndrome)
+{
+    struct thread *thread = core->current;
+    thread->in_guest = false;
+    component_fault(core, thread, "system error (asynchronous abort)", syndrome, 0);
+    return go_on(core);
+}
+
+_Noreturn void trap_kernel(struct quoll_registers *registers, uint64_t vector)
+{
+    static const char *const names[] = {"synchronous exception", "interrupt", "fast interrupt",
+                                        "system error"};
+    kernel_fault((struct core *)read_register(tpidr_el2), registers, names[vector % 4],
+                 read_register(esr_el2), read_register(far_el2));
+}

@@ -1,0 +1,323 @@
+/*
+ * The system calls (quoll/abi.h).
+ *
+ * Each handler first decodes: finds objects by handle in the calling component's table and checks every
+ * argument, refusing with a status; what follows then cannot fail. No handler allocates or waits for
+ * another core.
+ */
+#include "call.h"
+#include "log.h"
+#include "sched.h"
+#include "signal.h"
+#include <stdatomic.h>
+
+typedef enum quoll_status (*call_handler)(struct core *core, struct thread *thread,
+                                          const uint64_t argument[5]);
+
+/* Decode: the object that `handle` names in the thread's component, if it has that type. */
+static enum quoll_status find_object(const struct thread *thread, uint64_t handle, uint32_t type,
+                                     uint32_t *index)
+{
+    const struct component *component = thread->component;
+    if (handle >= component->object_count) {
+        return QUOLL_BAD_HANDLE;
+    }
+    const struct object *object = &objects[component->first_object + handle];
+    if (object->type != type) {
+        return QUOLL_WRONG_TYPE;
+    }
+    *index = object->index;
+    return QUOLL_OK;
+}
+
+static enum quoll_status call_wait(struct core *core, struct thread *thread,
+                                   const uint64_t argument[5])
+{
+    if (log_channel != NULL && log_channel->thread == thread) {
+        klog_taken_over();
+    }
+    uint64_t signals = atomic_exchange(&thread->pending, 0);
+    thread->registers.x[1] = signals;
+    if (signals == 0) {
+        sched_block(core, thread);
+    }
+    return QUOLL_OK;
+}
+
+static enum quoll_status call_vcpu_run(struct core *core, struct thread *thread,
+                                       const uint64_t argument[5])
+{
+    uint32_t index;
+    enum quoll_status status = find_object(thread, argument[0], QUOLL_OBJECT_VCPU, &index);
+    if (status != QUOLL_OK) {
+        return status;
+    }
+    if (thread->vcpu != &vcpus[index]) {
+        return QUOLL_NOT_ALLOWED;
+    }
+    uint64_t signals = atomic_exchange(&thread->pending, 0);
+    thread->registers.x[1] = signals;
+    if (signals != 0) {
+        return QUOLL_OK;
+    }
+    status = arch_vcpu_prepare(core, thread->vcpu);
+    thread->in_guest = status == QUOLL_OK;
+    return status;
+}
+
+static enum quoll_status call_signal(struct core *core, struct thread *thread,
+                                     const uint64_t argument[5])
+{
+    uint32_t index;
+    if (find_object(thread, argument[0], QUOLL_OBJECT_LINE, &index) == QUOLL_OK) {
+        vm_interrupt(core, lines[index].vm, 0, lines[index].intid);
+        return QUOLL_OK;
+    }
+    enum quoll_status status = find_object(thread, argument[0], QUOLL_OBJECT_CHANNEL, &index);
+    if (status == QUOLL_OK) {
+        signal_raise(core, channels[index].thread, QUOLL_SIGNAL(channels[index].bit));
+    }
+    return status;
+}
+
+static enum quoll_status call_irq_ack(struct core *core, struct thread *thread,
+                                      const uint64_t argument[5])
+{
+    uint32_t index;
+    enum quoll_status status = find_object(thread, argument[0], QUOLL_OBJECT_IRQ, &index);
+    if (status == QUOLL_OK && irqs[index].thread->core != core) {
+        status = QUOLL_NOT_ALLOWED; /* an interrupt is ended on the core that took it */
+    }
+    if (status == QUOLL_OK) {
+        arch_irq_deactivate(irqs[index].intid);
+    }
+    return status;
+}
+
+static void alarm_fire(struct core *core, struct timer *timer)
+{
+    struct thread *thread = (struct thread *)((uint8_t *)timer - offsetof(struct thread, alarm));
+    signal_raise(core, thread, QUOLL_SIGNAL_TIMER);
+}
+
+static enum quoll_status call_timer_set(struct core *core, struct thread *thread,
+                                        const uint64_t argument[5])
+{
+    thread->alarm.fire = alarm_fire;
+    timer_arm(core, &thread->alarm, argument[0]);
+    return QUOLL_OK;
+}
+
+static enum quoll_status call_vcpu_irq(struct core *core, struct thread *thread,
+                                       const uint64_t argument[5])
+{
+    uint32_t index;
+    enum quoll_status status = find_object(thread, argument[0], QUOLL_OBJECT_VM, &index);
+    if (status != QUOLL_OK) {
+        return status;
+    }
+    struct vm *vm = &vms[index];
+    bool look = argument[2] == QUOLL_VCPU_IRQ_LOOK;
+    bool all = look && argument[1] == QUOLL_VCPU_ALL;
+    bool private = look || argument[2] < 32;
+    if ((!look && argument[2] >= 32 + QUOLL_VM_SPIS) ||
+        (private && !all && argument[1] >= vm->vcpu_count)) {
+        return QUOLL_BAD_ARGUMENT;
+    }
+    if (!look) {
+        vm_interrupt(core, vm, (uint32_t)argument[1], (uint32_t)argument[2]);
+    } else if (!all) {
+        vcpu_poke(core, &vm->vcpus[argument[1]]);
+    } else {
+        for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+            vcpu_poke(core, &vm->vcpus[i]);
+        }
+    }
+    return QUOLL_OK;
+}
+
+/* Decode: [address, address + size) lies page-aligned in the VM's paged range. */
+static enum quoll_status find_paged_range(const struct thread *thread, uint64_t handle,
+                                          uint64_t address, uint64_t size, struct vm **vm)
+{
+    uint32_t index;
+    enum quoll_status status = find_object(thread, handle, QUOLL_OBJECT_VM, &index);
+    if (status != QUOLL_OK) {
+        return status;
+    }
+    *vm = &vms[index];
+    uint64_t start = (*vm)->paged_address.value;
+    bool inside = address >= start && address - start <= (*vm)->paged_size &&
+                  size <= (*vm)->paged_size - (address - start);
+    bool aligned = is_aligned(address, PAGE_SIZE) && is_aligned(size, PAGE_SIZE) && size != 0;
+    return inside && aligned ? QUOLL_OK : QUOLL_BAD_ARGUMENT;
+}
+
+#define VM_RIGHTS (QUOLL_READ | QUOLL_WRITE | QUOLL_EXECUTE)
+
+static enum quoll_status call_map(struct core *core, struct thread *thread,
+                                  const uint64_t argument[5])
+{
+    uint64_t size = argument[4] & ~(PAGE_SIZE - 1);
+    uint64_t rights = argument[4] & (PAGE_SIZE - 1);
+    struct vm *vm;
+    uint32_t index;
+    enum quoll_status status = find_paged_range(thread, argument[0], argument[1], size, &vm);
+    if (status == QUOLL_OK) {
+        status = find_object(thread, argument[2], QUOLL_OBJECT_REGION, &index);
+    }
+    if (status != QUOLL_OK) {
+        return status;
+    }
+    const struct region *region = &regions[index];
+    uint64_t offset = argument[3];
+    if (!is_aligned(offset, PAGE_SIZE) || offset > region->size || size > region->size - offset ||
+        (rights & ~(uint64_t)VM_RIGHTS) != 0 || (rights & QUOLL_READ) == 0) {
+        return QUOLL_BAD_ARGUMENT;
+    }
+    /* Break before make (Arm ARM D8.14): the old translation must be gone before the new one. */
+    stage2_clear_pages(&vm->space, ipaddr(argument[1]), size);
+    arch_tlb_invalidate(&vm->space, ipaddr(argument[1]), size);
+    stage2_set_pages(&vm->space, ipaddr(argument[1]), paddr(region->base.value + offset), size,
+                     (uint32_t)rights);
+    return QUOLL_OK;
+}
+
+static enum quoll_status call_unmap(struct core *core, struct thread *thread,
+                                    const uint64_t argument[5])
+{
+    struct vm *vm;
+    enum quoll_status status = find_paged_range(thread, argument[0], argument[1], argument[2], &vm);
+    if (status == QUOLL_OK) {
+        stage2_clear_pages(&vm->space, ipaddr(argument[1]), argument[2]);
+        arch_tlb_invalidate(&vm->space, ipaddr(argument[1]), argument[2]);
+    }
+    return status;
+}
+
+static enum quoll_status call_protect(struct core *core, struct thread *thread,
+                                      const uint64_t argument[5])
+{
+    struct vm *vm;
+    enum quoll_status status = find_paged_range(thread, argument[0], argument[1], argument[2], &vm);
+    if (status != QUOLL_OK) {
+        return status;
+    }
+    if ((argument[3] & ~(uint64_t)VM_RIGHTS) != 0 || (argument[3] & QUOLL_READ) == 0) {
+        return QUOLL_BAD_ARGUMENT;
+    }
+    stage2_protect_pages(&vm->space, ipaddr(argument[1]), argument[2], (uint32_t)argument[3]);
+    arch_tlb_invalidate(&vm->space, ipaddr(argument[1]), argument[2]);
+    return QUOLL_OK;
+}
+
+static enum quoll_status call_thread_control(struct core *core, struct thread *thread,
+                                             const uint64_t argument[5])
+{
+    uint32_t index;
+    enum quoll_status status = find_object(thread, argument[0], QUOLL_OBJECT_THREAD, &index);
+    if (status != QUOLL_OK) {
+        return status;
+    }
+    uint32_t request;
+    switch (argument[1]) {
+    case QUOLL_THREAD_SUSPEND:
+        request = THREAD_REQUEST_SUSPEND;
+        break;
+    case QUOLL_THREAD_RESUME:
+        request = THREAD_REQUEST_RESUME;
+        break;
+    default:
+        return QUOLL_BAD_ARGUMENT;
+    }
+    /* Of two opposite requests that the owner has not seen yet, the later one counts. */
+    atomic_fetch_and(&threads[index].request,
+                     ~(uint32_t)(THREAD_REQUEST_SUSPEND | THREAD_REQUEST_RESUME));
+    atomic_fetch_or(&threads[index].request, request);
+    thread_poke(core, &threads[index]);
+    return QUOLL_OK;
+}
+
+static enum quoll_status call_thread_budget(struct core *core, struct thread *thread,
+                                            const uint64_t argument[5])
+{
+    uint32_t index;
+    enum quoll_status status = find_object(thread, argument[0], QUOLL_OBJECT_THREAD, &index);
+    if (status != QUOLL_OK) {
+        return status;
+    }
+    if (argument[1] == 0 || argument[1] > argument[2] || argument[2] > arch_frequency() * 60) {
+        return QUOLL_BAD_ARGUMENT;
+    }
+    atomic_store(&threads[index].new_budget, argument[1]);
+    atomic_store(&threads[index].new_period, argument[2]);
+    atomic_fetch_or(&threads[index].request, THREAD_REQUEST_BUDGET);
+    thread_poke(core, &threads[index]);
+    return QUOLL_OK;
+}
+
+static enum quoll_status call_machine_control(struct core *core, struct thread *thread,
+                                              const uint64_t argument[5])
+{
+    uint32_t index;
+    enum quoll_status status = find_object(thread, argument[0], QUOLL_OBJECT_MACHINE, &index);
+    if (status != QUOLL_OK) {
+        return status;
+    }
+    switch (argument[1]) {
+    case QUOLL_MACHINE_OFF:
+        arch_machine_off();
+    case QUOLL_MACHINE_RESET:
+        arch_machine_reset();
+    default:
+        return QUOLL_BAD_ARGUMENT;
+    }
+}
+
+static void line_end(struct thread *thread)
+{
+    klog_line(thread->component->name, thread->line, thread->line_length);
+    thread->line_length = 0;
+}
+
+static enum quoll_status call_debug_put(struct core *core, struct thread *thread,
+                                        const uint64_t argument[5])
+{
+    if (argument[0] > 32) {
+        return QUOLL_BAD_ARGUMENT;
+    }
+    for (uint32_t i = 0; i < argument[0]; i++) {
+        unsigned char c = (unsigned char)(argument[1 + i / 8] >> (i % 8 * 8));
+        if (c == '\n') {
+            line_end(thread);
+            continue;
+        }
+        /* Control characters could redraw a terminal or forge the console's frames. */
+        thread->line[thread->line_length++] = (char)(c >= 0x20 && c != 0x7f ? c : 0x2e);
+        if (thread->line_length == QUOLL_DEBUG_LINE) {
+            line_end(thread);
+        }
+    }
+    return QUOLL_OK;
+}
+
+static const call_handler handlers[] = {
+#define CALL(number, name, arguments, summary) [number] = call_##name,
+    QUOLL_CALLS(CALL)
+#undef CALL
+};
+
+void call_dispatch(struct core *core, struct thread *thread)
+{
+    struct quoll_registers *registers = &thread->registers;
+    uint64_t number = registers->x[8];
+    if (number >= ARRAY_SIZE(handlers)) {
+        registers->x[0] = QUOLL_BAD_CALL;
+        return;
+    }
+    uint64_t argument[5] = {registers->x[0], registers->x[1], registers->x[2], registers->x[3],
+                            registers->x[4]};
+    enum quoll_status status = handlers[number](core, thread, argument);
+    /* A handler that delivered signals has written this already, with the same value. */
+    registers->x[0] = status;
+}
