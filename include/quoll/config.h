@@ -45,7 +45,8 @@ struct volume_config {
 };
 
 /* services/rapilog: client N is stored on disk N. Own memory "dirty" is its buffer number `buffer`;
- * receive "mains" (loss of mains), "drain" (stop acknowledging early, drain, flush);
+ * receive "mains" (loss of mains; from the supervisor, after it has stopped the VMs), "drain" (stop
+ * acknowledging early, drain, flush);
  * channel "drained"; memory "gauges" (struct rapilog_gauges, quoll/rapilog.h) */
 struct rapilog_config {
     uint32_t client_count;
@@ -58,17 +59,21 @@ struct rapilog_config {
     uint64_t allowed_buffers[CONFIG_MAX_CLIENTS];
 };
 
-/* services/console: memory "kernel-log", receive "kernel-log"; stream client of the UART driver under the
- * name "uart" (memory, receive, channel); stream server N for each VM */
+/* services/console: memory "kernel-log", receive "kernel-log" (the image's log_channel); stream client of the
+ * UART driver under the name "uart" (memory, receive, channel); stream server N ("streamN": memory, receive,
+ * channel) for each VM. Receive "console-flush": put everything on the wire, then raise channel
+ * "console-flushed" (the supervisor's, before the machine goes off). */
 struct console_config {
     uint32_t stream_count;
     uint32_t focus; /* stream that gets input first */
     char name[CONFIG_MAX_CLIENTS][QUOLL_NAME_SIZE];
 };
 
-/* services/supervisor: per VM N: memory "vmN" (struct vm_status, quoll/life.h), receive "vmN", channel
- * "vmN", threads "vmN.threadM"; per drainable service N: channel "drainN", receive "drainedN"; receive "mains";
- * receive "fault"; object "machine" */
+/* services/supervisor: per VM N: memory "vmN" (struct vm_status, quoll/life.h; writable), receive "vmN", channel
+ * "vmN", threads "vmN.threadM", receive "vmN.fault" (fault channel of its VMM); per drainable service N: channel
+ * "mainsN" (its receive "mains": the mains are lost), channel "drainN" (its receive "drain": clean end), receive
+ * "drainedN", receive "drainN.fault" (its fault channel); receive "mains" (from the power key); receive "fault" (fault
+ * channel of every other component); channel "console-flush", receive "console-flushed"; object "machine". */
 struct supervisor_config {
     uint32_t vm_count;
     uint32_t drain_count;
@@ -77,6 +82,7 @@ struct supervisor_config {
         uint32_t thread_count; /* vCPU threads: stopped at loss of mains */
         uint32_t reserved;
     } vm[QUOLL_MAX_VMS];
+    char drain[CONFIG_MAX_CLIENTS][QUOLL_NAME_SIZE]; /* component names of the drainable services */
 };
 
 /* drivers/pl011: memory "registers", irq and receive "interrupt", stream server "stream0"; no config.
