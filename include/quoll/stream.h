@@ -7,20 +7,31 @@
  * waits: for space once the ring is at most half full, for the end once it is empty.
  *
  * Console framing, on the UART: the console service switches between streams by an Application
- * Program Command, which terminals ignore:
+ * Program Command, which terminals ignore (blanks are for reading only, there are none in it):
  *
  *     ESC _ Q <stream> ESC \        output: what follows comes from this stream; "quoll" is the log
  *     ESC _ Q i <stream> ESC \      input: what follows goes to this stream
- *     ESC _ Q ! <text> ESC \        output: a notice for the host tool ("off 0 all VMs powered off"): what the
- *                                   supervisor logs as a line "notice: <text>"
+ *     ESC _ Q ! <text> ESC \        output: a notice for the host tool: what the supervisor logs as a line
+ *                                   "notice: <text>", e.g. "off 0 all VMs powered off" just before the machine
+ *                                   goes off. Status 0: clean; 1: a VM or service failed, the text says
+ *                                   which and why; 2: the mains were lost, everything acknowledged is on the disk
  *
- * A guest cannot forge them: the service replaces "ESC _ Q" in a guest's output by "ESC _ ?".
+ * A guest cannot forge them: the service replaces "ESC _ Q" in a guest's output by "ESC _ ?", also when it is
+ * spread over several writes. A stream may be left in the middle of an escape sequence, so for whoever reads the
+ * frames every ESC begins anew. Log lines are whole lines of printable text and end with CR LF; text
+ * before the first frame is the kernel's early console.
  */
 #ifndef QUOLL_STREAM_H
 #define QUOLL_STREAM_H
 
 #include <quoll/ring.h>
 #include <stdbool.h>
+
+#define FRAME_BEGIN "\033_Q"
+#define FRAME_END "\033\\"
+#define FRAME_LOG_STREAM "quoll" /* no VM may have this name; names have no control characters */
+#define FRAME_NOTICE "!"
+#define FRAME_INPUT "i"
 
 #define STREAM_RING_BYTES 4096u
 #define STREAM_LINK_BYTES 12288u
