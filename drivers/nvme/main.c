@@ -1,0 +1,262 @@
+/*
+ * The NVMe driver: one controller's first namespace, served to `client_count` block clients.
+ *
+ * It owns the host bridge's configuration space and memory window, one legacy interrupt and the memory for its queues; it
+ * sees no data: buffers are only physical addresses to it, and a request reaches the controller only when
+ * it lies inside a buffer that its client may name.
+ *
+ * States: starting; working; broken. A controller that cannot be brought up, fails, does not answer in time or
+ * answers nonsense makes the driver broken: the controller is silenced, so that no buffer is touched any more,
+ * then everything in flight is answered with BLOCK_GONE, the links say why, and so it stays.
+ *
+ * Each client may have its share of the commands in flight, so none can keep the disk from the others.
+ */
+#include "controller.h"
+#include "pci.h"
+#include "transfer.h"
+#include <quoll/quoll.h>
+#include <string.h>
+
+#define CLASS_NVME 0x010802u /* mass storage, non-volatile memory, NVMe interface */
+/* QEMU's model (1b36:0010) accepts FUA and ignores it. */
+#define VENDOR_REDHAT 0x1b36u
+#define DEVICE_QEMU_NVME 0x0010u
+#define WATCH_NS 1000000000u
+
+static struct {
+    struct pci_host host;
+    struct pci_device device;
+    struct controller controller;
+    struct transfers transfers;
+    struct block_buffers buffers;
+    uint32_t client_count;
+    uint32_t share; /* commands in flight that one client may have */
+    struct block_server client[CONFIG_MAX_CLIENTS];
+    uint32_t interrupt;        /* handle */
+    uint64_t interrupt_signal; /* 0: no interrupt yet */
+    bool working;
+    bool watching; /* the timer is set */
+} nvme;
+
+static void tell_clients(const char *problem)
+{
+    for (uint32_t i = 0; i < nvme.client_count; i++) {
+        if (problem != NULL)
+            block_server_failed(&nvme.client[i], problem);
+        else
+            block_server_ready(&nvme.client[i], &nvme.controller.geometry);
+    }
+}
+
+static void become_broken(const char *problem)
+{
+    struct transfer_result result;
+    quoll_log("the disk cannot be used: %s", problem);
+    nvme.working = false;
+    bool silent = controller_stop(&nvme.controller);
+    pci_bus_master(&nvme.device, false);
+    if (!silent)
+        quoll_log("the controller does not stop; its access to memory was taken away");
+    while (transfer_abandon(&nvme.transfers, &result))
+        block_server_complete(&nvme.client[result.client], result.id, result.status);
+    tell_clients(problem);
+}
+
+/* ---- Start ---- */
+
+static const struct quoll_environment_entry *memory_entry(const char *name)
+{
+    const struct quoll_environment_entry *entry = quoll_find(QUOLL_ENVIRONMENT_MEMORY, name);
+    if (entry == NULL || entry->address == 0)
+        quoll_fail("the system image maps no memory \"%s\" for this driver", name);
+    return entry;
+}
+
+static void find_host(struct pci_host *host)
+{
+    const struct quoll_environment_entry *ecam = memory_entry("registers");
+    const struct quoll_environment_entry *window = memory_entry("window");
+    *host = (struct pci_host){
+        .ecam = (uint8_t *)(uintptr_t)ecam->address,
+        .ecam_size = ecam->size,
+        .window = (uint8_t *)(uintptr_t)window->address,
+        .window_physical = window->physical,
+        .window_size = window->size,
+    };
+}
+
+static const char *find_interrupt(void)
+{
+    uint32_t line = pci_interrupt(&nvme.device);
+    if (line > 3)
+        return "the NVMe controller has no legacy interrupt";
+    nvme.interrupt = quoll_handle(quoll_numbered("intx", line), QUOLL_OBJECT_IRQ);
+    nvme.interrupt_signal = quoll_receive(quoll_numbered("intx", line));
+    return NULL;
+}
+
+/* NULL, or what prevents the use of the disk. */
+static const char *start_device(uint32_t instance)
+{
+    struct pci_bar bar;
+    find_host(&nvme.host);
+    if (!pci_find(&nvme.host, CLASS_NVME, instance, &nvme.device))
+        return "there is no such NVMe controller on this machine";
+    const char *problem = pci_open(&nvme.host, &nvme.device, instance, &bar);
+    if (problem == NULL)
+        problem = find_interrupt();
+    if (problem != NULL)
+        return problem;
+
+    const struct quoll_environment_entry *queues = memory_entry("queues");
+    nvme.controller = (struct controller){
+        .registers = bar.registers,
+        .register_bytes = bar.size,
+        .memory = quoll_memory("queues", NVME_QUEUES_BYTES),
+        .memory_physical = queues->physical,
+    };
+    pci_bus_master(&nvme.device, true);
+    problem = controller_start(&nvme.controller);
+    if (problem != NULL)
+        pci_bus_master(&nvme.device, false);
+    return problem;
+}
+
+static void announce(void)
+{
+    const struct block_geometry *geometry = &nvme.controller.geometry;
+    const struct pci_device *device = &nvme.device;
+    quoll_log("%02x:%02x.%u \"%s\": %lu MiB, blocks of %u bytes, %s cache", device->bus,
+              device->slot, device->function, geometry->name,
+              (unsigned long)(geometry->sectors / 2048), geometry->physical_block,
+              (geometry->abilities & BLOCK_VOLATILE_CACHE) != 0 ? "volatile" : "no volatile");
+}
+
+static void start(void)
+{
+    const struct nvme_config *config = quoll_memory("config", sizeof(struct nvme_config));
+    if (config->client_count > CONFIG_MAX_CLIENTS)
+        quoll_fail("the configuration has %u clients; %u are possible", config->client_count,
+                   CONFIG_MAX_CLIENTS);
+    nvme.client_count = config->client_count;
+    block_buffers_find(&nvme.buffers);
+    for (uint32_t i = 0; i < nvme.client_count; i++)
+        block_server_find(&nvme.client[i], i, &nvme.buffers, config->allowed_buffers[i]);
+
+    const char *problem = start_device(config->instance);
+    if (problem != NULL) {
+        quoll_log("the disk cannot be used: %s (controller %u)", problem, config->instance);
+        tell_clients(problem);
+        return;
+    }
+    bool ignores_fua =
+        nvme.device.vendor == VENDOR_REDHAT && nvme.device.device == DEVICE_QEMU_NVME;
+    bool cached = (nvme.controller.geometry.abilities & BLOCK_VOLATILE_CACHE) != 0;
+    transfers_start(&nvme.transfers, &nvme.controller, &nvme.buffers, ignores_fua && cached);
+    nvme.share = nvme.transfers.count / (nvme.client_count > 0 ? nvme.client_count : 1);
+    nvme.working = true;
+    announce();
+    tell_clients(NULL);
+}
+
+/* ---- Work ---- */
+
+static void take_completions(void)
+{
+    struct transfer_result result;
+    for (;;) {
+        enum transfer_event event = transfer_next(&nvme.transfers, &result);
+        if (event == TRANSFER_NOTHING)
+            break;
+        if (event == TRANSFER_DONE)
+            block_server_complete(&nvme.client[result.client], result.id, result.status);
+        if (event == TRANSFER_NONSENSE) {
+            become_broken("the NVMe controller answers what it was not asked");
+            return;
+        }
+    }
+    queue_release(&nvme.controller.io);
+}
+
+static bool may_take(const struct block_server *client)
+{
+    return !nvme.working || (!transfers_full(&nvme.transfers) && client->outstanding < nvme.share);
+}
+
+static void begin(uint32_t number, const struct block_request *request)
+{
+    bool cached = (nvme.controller.geometry.abilities & BLOCK_VOLATILE_CACHE) != 0;
+    if (request->operation == BLOCK_FLUSH && !cached)
+        block_server_complete(&nvme.client[number], request->id, BLOCK_OK);
+    else
+        transfer_begin(&nvme.transfers, number, request);
+}
+
+/* One request of each client in turn, for as long as any has one. */
+static void take_requests(void)
+{
+    struct block_request request;
+    bool any = true;
+    while (any) {
+        any = false;
+        for (uint32_t i = 0; i < nvme.client_count; i++) {
+            if (may_take(&nvme.client[i]) && block_server_take(&nvme.client[i], &request)) {
+                begin(i, &request);
+                any = true;
+            }
+        }
+    }
+}
+
+static void watch_timeouts(uint64_t signals)
+{
+    if ((signals & QUOLL_SIGNAL_TIMER) != 0) {
+        nvme.watching = false;
+        if (controller_fatal(&nvme.controller))
+            become_broken("the NVMe controller reports a fatal error");
+        else if (transfers_overdue(&nvme.transfers))
+            become_broken("the NVMe controller does not answer a command");
+    }
+    if (nvme.working && !nvme.watching && nvme.transfers.in_flight > 0) {
+        quoll_timer_set(quoll_now() + quoll_ticks_from_ns(WATCH_NS));
+        nvme.watching = true;
+    }
+}
+
+static void work(uint64_t signals)
+{
+    if (nvme.working)
+        take_completions();
+    take_requests();
+    if (nvme.working)
+        queue_ring(&nvme.controller.io);
+    if (nvme.working)
+        watch_timeouts(signals);
+    for (uint32_t i = 0; i < nvme.client_count; i++)
+        block_server_publish(&nvme.client[i]);
+    if ((signals & nvme.interrupt_signal) != 0)
+        quoll_irq_ack(nvme.interrupt);
+}
+
+/* False: a client whose requests may be taken has one. */
+static bool all_asleep(void)
+{
+    for (uint32_t i = 0; i < nvme.client_count; i++) {
+        if (may_take(&nvme.client[i]) && !block_server_sleep(&nvme.client[i]))
+            return false;
+    }
+    return true;
+}
+
+void component_main(void)
+{
+    start();
+    /* What the interrupt did while the controller was brought up is acknowledged in the first round. */
+    uint64_t signals = nvme.interrupt_signal;
+    for (;;) {
+        work(signals);
+        signals = all_asleep() ? quoll_wait() : 0;
+        for (uint32_t i = 0; i < nvme.client_count; i++)
+            block_server_awake(&nvme.client[i]);
+    }
+}

@@ -1,0 +1,255 @@
+/*
+ * PCI Express: enumeration through the ECAM and assignment of one BAR; see pci.h.
+ * Section numbers: PCI Express base specification 5.0, PCI-to-PCI bridge architecture 1.2.
+ */
+#include "pci.h"
+
+enum configuration { /* 7.5.1 */
+                     CONFIG_ID = 0x00,
+                     CONFIG_COMMAND = 0x04,
+                     CONFIG_CLASS = 0x08,
+                     CONFIG_HEADER = 0x0c, /* header type in bits 23:16 */
+                     CONFIG_BAR0 = 0x10,
+                     CONFIG_BAR1 = 0x14,
+                     CONFIG_BUSES = 0x18,  /* bridge: primary, secondary, subordinate */
+                     CONFIG_MEMORY = 0x20, /* bridge: memory base and limit, in MiB << 4 */
+                     CONFIG_INTERRUPT = 0x3c,
+};
+
+#define COMMAND_MEMORY 2u
+#define COMMAND_MASTER 4u
+#define COMMAND_NO_INTX (1u << 10)
+#define COMMAND_BITS 0xffffu /* the upper half is status, cleared by writing ones */
+#define HEADER_MULTIFUNCTION (1u << 23)
+#define BAR_IO 1u
+#define BAR_TYPE 6u
+#define BAR_64_BIT 4u
+#define BAR_FLAGS 0xfu
+#define BRIDGE_GRANULE 0x100000ull
+#define PLACE_BYTES 0x1000000ull /* each instance's share of the window */
+
+struct search {
+    struct pci_host *host;
+    uint32_t class_code;
+    uint32_t skip; /* matching devices to pass by */
+    bool found;
+    struct pci_device *device;
+    struct pci_device at; /* where the search is: its bridges are on the way */
+};
+
+static uint32_t config_read(const uint8_t *configuration, uint32_t offset)
+{
+    return *(const volatile uint32_t *)(configuration + offset);
+}
+
+static void config_write(uint8_t *configuration, uint32_t offset, uint32_t value)
+{
+    *(volatile uint32_t *)(configuration + offset) = value;
+}
+
+static void change_command(uint8_t *configuration, uint32_t clear, uint32_t set)
+{
+    uint32_t command = config_read(configuration, CONFIG_COMMAND) & COMMAND_BITS;
+    config_write(configuration, CONFIG_COMMAND, (command & ~clear) | set);
+}
+
+static uint8_t *configuration_of(const struct pci_host *host, uint32_t bus, uint32_t slot,
+                                 uint32_t function)
+{
+    uint64_t offset = (uint64_t)bus << 20 | slot << 15 | function << 12;
+    return offset + 4096 <= host->ecam_size ? host->ecam + offset : NULL;
+}
+
+static void search_bus(struct search *search, uint32_t bus);
+
+/* The bus behind a bridge: as firmware numbered it, or the next free one. 0: there is none. */
+static uint32_t secondary_bus(struct pci_host *host, uint8_t *bridge, uint32_t bus)
+{
+    uint32_t buses = config_read(bridge, CONFIG_BUSES);
+    uint32_t secondary = buses >> 8 & 0xff;
+    uint32_t subordinate = buses >> 16 & 0xff;
+    if (secondary > bus && subordinate >= secondary) {
+        if (host->next_bus <= subordinate)
+            host->next_bus = subordinate + 1;
+        return secondary;
+    }
+    if (host->next_bus > 0xff)
+        return 0;
+    secondary = host->next_bus++;
+    config_write(bridge, CONFIG_BUSES, (buses & 0xff000000u) | 0xff0000u | secondary << 8 | bus);
+    return secondary;
+}
+
+/* Everything below has been numbered: the bridge need forward no more than that. */
+static void close_bus_range(const struct pci_host *host, uint8_t *bridge)
+{
+    uint32_t buses = config_read(bridge, CONFIG_BUSES);
+    if ((buses >> 16 & 0xff) == 0xff)
+        config_write(bridge, CONFIG_BUSES, (buses & 0xff00ffffu) | (host->next_bus - 1) << 16);
+}
+
+static void search_bridge(struct search *search, uint8_t *bridge, uint32_t bus, uint32_t slot)
+{
+    struct pci_device *at = &search->at;
+    if (at->depth == PCI_MAX_DEPTH)
+        return;
+    uint32_t secondary = secondary_bus(search->host, bridge, bus);
+    if (secondary == 0)
+        return;
+    at->bridge[at->depth] = bridge;
+    at->bridge_slot[at->depth] = (uint8_t)slot;
+    at->depth++;
+    search_bus(search, secondary);
+    at->depth--;
+    close_bus_range(search->host, bridge);
+}
+
+static void search_function(struct search *search, uint8_t *configuration, uint32_t bus,
+                            uint32_t slot, uint32_t function)
+{
+    uint32_t header = config_read(configuration, CONFIG_HEADER) >> 16 & 0x7f;
+    if (header == 1)
+        search_bridge(search, configuration, bus, slot);
+    if (header != 0 || config_read(configuration, CONFIG_CLASS) >> 8 != search->class_code)
+        return;
+    if (search->found || search->skip-- > 0)
+        return;
+    uint32_t id = config_read(configuration, CONFIG_ID);
+    search->found = true;
+    *search->device = search->at;
+    search->device->bus = (uint8_t)bus;
+    search->device->slot = (uint8_t)slot;
+    search->device->function = (uint8_t)function;
+    search->device->vendor = (uint16_t)id;
+    search->device->device = (uint16_t)(id >> 16);
+    search->device->configuration = configuration;
+}
+
+static void search_slot(struct search *search, uint32_t bus, uint32_t slot)
+{
+    uint32_t functions = 1;
+    for (uint32_t function = 0; function < functions; function++) {
+        uint8_t *configuration = configuration_of(search->host, bus, slot, function);
+        if (configuration == NULL || (config_read(configuration, CONFIG_ID) & 0xffff) == 0xffff)
+            continue;
+        if (function == 0 && (config_read(configuration, CONFIG_HEADER) & HEADER_MULTIFUNCTION))
+            functions = 8;
+        search_function(search, configuration, bus, slot, function);
+    }
+}
+
+/* Depth first, which is bus order, and no deeper than PCI_MAX_DEPTH. It goes on after the device was found, so that
+ * bridges have the same numbers whichever device is looked for. */
+static void search_bus(struct search *search, uint32_t bus)
+{
+    for (uint32_t slot = 0; slot < 32; slot++)
+        search_slot(search, bus, slot);
+}
+
+bool pci_find(struct pci_host *host, uint32_t class_code, uint32_t instance,
+              struct pci_device *device)
+{
+    struct search search = {
+        .host = host, .class_code = class_code, .skip = instance, .device = device};
+    host->next_bus = 1;
+    search_bus(&search, 0);
+    return search.found;
+}
+
+/* How large BAR 0 is: the address bits that can be written (7.5.1.2.1). */
+static uint64_t bar_size(uint8_t *configuration, bool wide, uint64_t address)
+{
+    config_write(configuration, CONFIG_BAR0, UINT32_MAX);
+    uint64_t mask = config_read(configuration, CONFIG_BAR0) & ~BAR_FLAGS;
+    if (wide) {
+        config_write(configuration, CONFIG_BAR1, UINT32_MAX);
+        mask |= (uint64_t)config_read(configuration, CONFIG_BAR1) << 32;
+        config_write(configuration, CONFIG_BAR1, (uint32_t)(address >> 32));
+    } else {
+        mask |= 0xffffffff00000000u;
+    }
+    config_write(configuration, CONFIG_BAR0, (uint32_t)address);
+    return ~mask + 1;
+}
+
+static bool in_window(const struct pci_host *host, uint64_t address, uint64_t size)
+{
+    return size <= host->window_size && address >= host->window_physical &&
+           address - host->window_physical <= host->window_size - size;
+}
+
+/* Where an unassigned BAR goes: each instance has a place of its own. 0: the window is too small. */
+static uint64_t choose_place(const struct pci_host *host, uint32_t instance, uint64_t size)
+{
+    uint64_t first = (host->window_physical + PLACE_BYTES - 1) & ~(PLACE_BYTES - 1);
+    uint64_t place = first + instance * PLACE_BYTES;
+    return size <= PLACE_BYTES && in_window(host, place, size) && place + size <= UINT32_MAX ? place
+                                                                                             : 0;
+}
+
+/* Makes a bridge forward [address, address + size) beside what it forwards already (bridge 1.2, 3.2.5.8). */
+static void open_bridge(uint8_t *bridge, uint64_t address, uint64_t size)
+{
+    uint32_t memory = config_read(bridge, CONFIG_MEMORY);
+    uint64_t base = (uint64_t)(memory & 0xfff0u) << 16;
+    uint64_t limit = ((uint64_t)(memory >> 16 & 0xfff0u) << 16) + BRIDGE_GRANULE;
+    uint64_t end = address + size;
+    bool forwards = (config_read(bridge, CONFIG_COMMAND) & COMMAND_MEMORY) != 0 && base < limit;
+    if (!forwards || address < base)
+        base = address & ~(BRIDGE_GRANULE - 1);
+    if (!forwards || end > limit)
+        limit = (end + BRIDGE_GRANULE - 1) & ~(BRIDGE_GRANULE - 1);
+    uint32_t upper = (uint32_t)((limit - BRIDGE_GRANULE) >> 16) & 0xfff0u;
+    config_write(bridge, CONFIG_MEMORY, upper << 16 | ((uint32_t)(base >> 16) & 0xfff0u));
+    change_command(bridge, 0, COMMAND_MEMORY | COMMAND_MASTER);
+}
+
+const char *pci_open(const struct pci_host *host, const struct pci_device *device,
+                     uint32_t instance, struct pci_bar *bar)
+{
+    uint8_t *configuration = device->configuration;
+    uint32_t low = config_read(configuration, CONFIG_BAR0);
+    bool wide = (low & BAR_TYPE) == BAR_64_BIT;
+    if ((low & BAR_IO) != 0)
+        return "its registers are not in memory";
+
+    change_command(configuration, COMMAND_MEMORY | COMMAND_MASTER, 0);
+    uint64_t address = low & ~BAR_FLAGS;
+    if (wide)
+        address |= (uint64_t)config_read(configuration, CONFIG_BAR1) << 32;
+    uint64_t size = bar_size(configuration, wide, address);
+    if (size < 16)
+        return "it has no registers";
+    if (!in_window(host, address, size))
+        address = choose_place(host, instance, size);
+    if (address == 0)
+        return "the PCI memory window has no place for its registers";
+
+    config_write(configuration, CONFIG_BAR0, (uint32_t)address);
+    if (wide)
+        config_write(configuration, CONFIG_BAR1, (uint32_t)(address >> 32));
+    for (uint32_t i = 0; i < device->depth; i++)
+        open_bridge(device->bridge[i], address, size);
+    change_command(configuration, 0, COMMAND_MEMORY);
+    bar->registers = host->window + (address - host->window_physical);
+    bar->size = size;
+    return NULL;
+}
+
+void pci_bus_master(const struct pci_device *device, bool allowed)
+{
+    uint32_t set = allowed ? COMMAND_MASTER : COMMAND_NO_INTX;
+    change_command(device->configuration, COMMAND_MASTER | COMMAND_NO_INTX, set);
+}
+
+/* Bridges rotate the four lines by the slot below them (bridge 1.2, 9.1). */
+uint32_t pci_interrupt(const struct pci_device *device)
+{
+    uint32_t pin = config_read(device->configuration, CONFIG_INTERRUPT) >> 8 & 0xff;
+    if (pin < 1 || pin > 4)
+        return 4;
+    uint32_t line = pin - 1 + device->slot;
+    for (uint32_t i = 0; i < device->depth; i++)
+        line += device->bridge_slot[i];
+    return line % 4;
+}

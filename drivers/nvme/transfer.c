@@ -1,0 +1,176 @@
+/* Commands in flight; see transfer.h. */
+#include "transfer.h"
+#include <quoll/quoll.h>
+#include <string.h>
+
+/* Longer than a disk with moving parts takes to start and recover from an error of its own. */
+#define COMMAND_TIMEOUT_NS 30000000000ull
+/* A dying disk must not drown the log. */
+#define LOGGED_ERRORS 16u
+
+void transfers_start(struct transfers *transfers, struct controller *controller,
+                     const struct block_buffers *buffers, bool flush_for_fua)
+{
+    *transfers = (struct transfers){
+        .controller = controller,
+        .buffers = buffers,
+        .flush_for_fua = flush_for_fua,
+        .count = controller->io.depth - 1,
+        .free_count = controller->io.depth - 1,
+    };
+    for (uint32_t i = 0; i < transfers->count; i++)
+        transfers->free[i] = (uint8_t)i;
+}
+
+bool transfers_full(const struct transfers *transfers)
+{
+    return transfers->free_count == 0;
+}
+
+/* PRP entries (4.3): the first may start inside a page, the others are whole pages; from three on they are a list. */
+static void describe_data(const struct controller *controller, struct nvme_command *command,
+                          uint64_t address, uint64_t bytes)
+{
+    uint64_t first = CONTROLLER_PAGE - address % CONTROLLER_PAGE;
+    command->prp1 = address;
+    if (bytes <= first)
+        return;
+    uint64_t next = address + first;
+    uint64_t rest = bytes - first;
+    if (rest <= CONTROLLER_PAGE) {
+        command->prp2 = next;
+        return;
+    }
+    uint64_t *list = controller_list(controller, command->id);
+    for (uint64_t done = 0; done < rest; done += CONTROLLER_PAGE)
+        *list++ = next + done;
+    command->prp2 = controller_list_physical(controller, command->id);
+}
+
+static struct nvme_command command_for(const struct transfers *transfers, uint32_t slot,
+                                       const struct block_request *request)
+{
+    const struct controller *controller = transfers->controller;
+    struct nvme_command command = {
+        .opcode = NVME_FLUSH,
+        .id = (uint16_t)slot,
+        .namespace_id = controller->namespace_id,
+    };
+    if (request->operation == BLOCK_FLUSH)
+        return command;
+
+    uint64_t block = request->sector >> controller->sectors_shift;
+    uint32_t blocks = request->count >> controller->sectors_shift;
+    command.opcode = request->operation == BLOCK_WRITE ? NVME_WRITE : NVME_READ;
+    command.dword10 = (uint32_t)block;
+    command.dword11 = (uint32_t)(block >> 32);
+    command.dword12 = blocks - 1;
+    if ((request->flags & BLOCK_FUA) != 0)
+        command.dword12 |= NVME_WRITE_FUA;
+    describe_data(controller, &command,
+                  transfers->buffers->buffer[request->buffer].physical + request->offset,
+                  (uint64_t)request->count * BLOCK_SECTOR);
+    return command;
+}
+
+static uint64_t new_deadline(void)
+{
+    return quoll_now() + quoll_ticks_from_ns(COMMAND_TIMEOUT_NS);
+}
+
+void transfer_begin(struct transfers *transfers, uint32_t client,
+                    const struct block_request *request)
+{
+    QUOLL_ASSERT(transfers->free_count > 0);
+    uint32_t number = transfers->free[--transfers->free_count];
+    bool fua = request->operation == BLOCK_WRITE && (request->flags & BLOCK_FUA) != 0;
+    transfers->slot[number] = (struct transfer_slot){
+        .id = request->id,
+        .deadline = new_deadline(),
+        .client = (uint8_t)client,
+        .in_flight = true,
+        .then_flush = fua && transfers->flush_for_fua,
+    };
+    transfers->in_flight++;
+    struct nvme_command command = command_for(transfers, number, request);
+    queue_put(&transfers->controller->io, &command);
+}
+
+static void release(struct transfers *transfers, uint32_t number)
+{
+    transfers->slot[number].in_flight = false;
+    transfers->in_flight--;
+    transfers->free[transfers->free_count++] = (uint8_t)number;
+}
+
+static enum block_status status_of(struct transfers *transfers,
+                                   const struct nvme_completion *completion)
+{
+    uint32_t type = nvme_status_type(completion->status);
+    uint32_t code = nvme_status_code(completion->status);
+    uint32_t status = type << 8 | code;
+    if (status == NVME_STATUS_OK)
+        return BLOCK_OK;
+    if (transfers->errors++ < LOGGED_ERRORS)
+        quoll_log("the disk reports an error: status type %u, code 0x%02x", type, code);
+    switch (status) {
+    case NVME_STATUS_LBA_OUT_OF_RANGE:
+        return BLOCK_OUT_OF_RANGE;
+    case NVME_STATUS_WRITE_PROTECTED:
+    case NVME_STATUS_READ_ONLY_RANGE:
+        return BLOCK_READ_ONLY;
+    default:
+        return BLOCK_IO_ERROR;
+    }
+}
+
+static void flush_after_write(struct transfers *transfers, uint32_t number)
+{
+    const struct block_request flush = {.operation = BLOCK_FLUSH};
+    struct nvme_command command = command_for(transfers, number, &flush);
+    transfers->slot[number].then_flush = false;
+    transfers->slot[number].deadline = new_deadline();
+    queue_put(&transfers->controller->io, &command);
+}
+
+enum transfer_event transfer_next(struct transfers *transfers, struct transfer_result *result)
+{
+    struct nvme_completion completion;
+    if (!queue_take(&transfers->controller->io, &completion))
+        return TRANSFER_NOTHING;
+    uint32_t number = completion.id;
+    if (number >= transfers->count || !transfers->slot[number].in_flight)
+        return TRANSFER_NONSENSE;
+    struct transfer_slot *slot = &transfers->slot[number];
+    enum block_status status = status_of(transfers, &completion);
+    if (status == BLOCK_OK && slot->then_flush) {
+        flush_after_write(transfers, number);
+        return TRANSFER_GOES_ON;
+    }
+    *result = (struct transfer_result){.id = slot->id, .client = slot->client, .status = status};
+    release(transfers, number);
+    return TRANSFER_DONE;
+}
+
+bool transfers_overdue(const struct transfers *transfers)
+{
+    uint64_t now = quoll_now();
+    for (uint32_t i = 0; i < transfers->count; i++) {
+        if (transfers->slot[i].in_flight && now >= transfers->slot[i].deadline)
+            return true;
+    }
+    return false;
+}
+
+bool transfer_abandon(struct transfers *transfers, struct transfer_result *result)
+{
+    for (uint32_t i = 0; i < transfers->count; i++) {
+        const struct transfer_slot *slot = &transfers->slot[i];
+        if (!slot->in_flight)
+            continue;
+        *result = (struct transfer_result){slot->id, slot->client, BLOCK_GONE};
+        release(transfers, i);
+        return true;
+    }
+    return false;
+}
