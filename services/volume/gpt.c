@@ -1,0 +1,206 @@
+/*
+ * GUID partition tables; see gpt.h. Field offsets are those of UEFI 2.10, tables 5.5 (header) and 5.6 (entry).
+ */
+#include "gpt.h"
+#include <string.h>
+
+enum header_offset {
+    HEADER_SIGNATURE = 0,
+    HEADER_SIZE = 12,
+    HEADER_CHECKSUM = 16,
+    HEADER_MY_BLOCK = 24,
+    HEADER_FIRST_USABLE = 40,
+    HEADER_LAST_USABLE = 48,
+    HEADER_TABLE = 72,
+    HEADER_ENTRY_COUNT = 80,
+    HEADER_ENTRY_SIZE = 84,
+    HEADER_TABLE_CHECKSUM = 88,
+    HEADER_MINIMUM_BYTES = 92,
+    HEADER_MAXIMUM_BYTES = 512,
+};
+
+enum entry_offset {
+    ENTRY_TYPE = 0,
+    ENTRY_FIRST = 32,
+    ENTRY_LAST = 40,
+    ENTRY_LABEL = 56,
+    ENTRY_MINIMUM_BYTES = 128,
+};
+
+const char *gpt_problem_text(enum gpt_problem problem)
+{
+    static const char *const text[GPT_PROBLEM_COUNT] = {
+#define PROBLEM(name, words) [GPT_##name] = words,
+        GPT_PROBLEMS(PROBLEM)
+#undef PROBLEM
+    };
+    return text[problem];
+}
+
+static uint32_t get16(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8;
+}
+
+static uint32_t get32(const uint8_t *bytes)
+{
+    return get16(bytes) | get16(bytes + 2) << 16;
+}
+
+static uint64_t get64(const uint8_t *bytes)
+{
+    return get32(bytes) | (uint64_t)get32(bytes + 4) << 32;
+}
+
+static uint32_t checksum_continue(uint32_t crc, const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        crc ^= bytes[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (0xedb88320u & (0u - (crc & 1)));
+    }
+    return crc;
+}
+
+uint32_t gpt_checksum(const uint8_t *bytes, size_t size)
+{
+    return ~checksum_continue(~0u, bytes, size);
+}
+
+/* The header's checksum is taken with its own field as zero. */
+static uint32_t header_checksum(const uint8_t *bytes, size_t size)
+{
+    static const uint8_t zeros[4];
+    uint32_t crc = checksum_continue(~0u, bytes, HEADER_CHECKSUM);
+    crc = checksum_continue(crc, zeros, sizeof(zeros));
+    size_t rest = HEADER_CHECKSUM + sizeof(zeros);
+    return ~checksum_continue(crc, bytes + rest, size - rest);
+}
+
+static enum gpt_problem check_sizes(const struct gpt_header *header)
+{
+    uint32_t size = header->entry_size;
+    if (size < ENTRY_MINIMUM_BYTES || size > GPT_TABLE_BYTES || (size & (size - 1)) != 0)
+        return GPT_BAD_TABLE_SIZE;
+    if (header->entry_count == 0 || header->entry_count > GPT_TABLE_BYTES / size)
+        return GPT_BAD_TABLE_SIZE;
+    return GPT_NONE;
+}
+
+/* Header and table must lie outside the usable blocks, and everything on the disk. */
+static enum gpt_problem check_places(const struct gpt_header *header, uint64_t block_size,
+                                     uint64_t blocks)
+{
+    uint64_t table_blocks = (gpt_table_size(header) + block_size - 1) / block_size;
+    if (header->first_usable > header->last_usable || header->last_usable >= blocks)
+        return GPT_OTHER_DISK;
+    if (header->first_usable < 2 || header->table < 2 || header->table >= blocks ||
+        table_blocks > blocks - header->table)
+        return GPT_OTHER_DISK;
+    bool before = header->table + table_blocks <= header->first_usable;
+    bool after = header->table > header->last_usable;
+    return before || after ? GPT_NONE : GPT_OTHER_DISK;
+}
+
+enum gpt_problem gpt_header_read(const uint8_t *bytes, size_t size, uint64_t block, uint64_t blocks,
+                                 struct gpt_header *header)
+{
+    if (size < HEADER_MAXIMUM_BYTES || memcmp(bytes + HEADER_SIGNATURE, "EFI PART", 8) != 0)
+        return GPT_NO_SIGNATURE;
+    uint32_t header_size = get32(bytes + HEADER_SIZE);
+    if (header_size < HEADER_MINIMUM_BYTES || header_size > HEADER_MAXIMUM_BYTES)
+        return GPT_BAD_HEADER;
+    if (header_checksum(bytes, header_size) != get32(bytes + HEADER_CHECKSUM))
+        return GPT_BAD_HEADER;
+    if (get64(bytes + HEADER_MY_BLOCK) != block)
+        return GPT_OTHER_DISK;
+    *header = (struct gpt_header){
+        .first_usable = get64(bytes + HEADER_FIRST_USABLE),
+        .last_usable = get64(bytes + HEADER_LAST_USABLE),
+        .table = get64(bytes + HEADER_TABLE),
+        .entry_count = get32(bytes + HEADER_ENTRY_COUNT),
+        .entry_size = get32(bytes + HEADER_ENTRY_SIZE),
+        .table_checksum = get32(bytes + HEADER_TABLE_CHECKSUM),
+    };
+    enum gpt_problem problem = check_sizes(header);
+    return problem != GPT_NONE ? problem : check_places(header, size, blocks);
+}
+
+size_t gpt_table_size(const struct gpt_header *header)
+{
+    return (size_t)header->entry_count * header->entry_size;
+}
+
+enum gpt_problem gpt_table_check(const struct gpt_header *header, const uint8_t *table)
+{
+    uint32_t checksum = gpt_checksum(table, gpt_table_size(header));
+    return checksum == header->table_checksum ? GPT_NONE : GPT_BAD_TABLE;
+}
+
+/* Writes one character as UTF-8, at most four bytes; returns how many. */
+static size_t put_character(char *to, uint32_t c)
+{
+    if (c < 0x80) {
+        to[0] = (char)c;
+        return 1;
+    }
+    static const uint8_t lead[5] = {0, 0, 0xc0, 0xe0, 0xf0};
+    size_t length = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    for (size_t i = length - 1; i > 0; i--) {
+        to[i] = (char)(0x80 | (c & 0x3f));
+        c >>= 6;
+    }
+    to[0] = (char)(lead[length] | c);
+    return length;
+}
+
+static bool is_high_surrogate(uint32_t unit)
+{
+    return unit >= 0xd800 && unit < 0xdc00;
+}
+
+static bool is_low_surrogate(uint32_t unit)
+{
+    return unit >= 0xdc00 && unit < 0xe000;
+}
+
+/* What a terminal could obey, and what is no character, becomes a question mark. */
+static void read_label(const uint8_t *units, char label[GPT_LABEL_BYTES])
+{
+    size_t length = 0;
+    for (size_t i = 0; i < GPT_LABEL_UNITS; i++) {
+        uint32_t c = get16(units + 2 * i);
+        if (c == 0)
+            break;
+        bool pair = is_high_surrogate(c) && i + 1 < GPT_LABEL_UNITS &&
+                    is_low_surrogate(get16(units + 2 * i + 2));
+        if (pair) {
+            c = 0x10000 + ((c - 0xd800) << 10) + (get16(units + 2 * i + 2) - 0xdc00);
+            i++;
+        } else if (is_high_surrogate(c) || is_low_surrogate(c) || c < ' ' ||
+                   (c >= 0x7f && c < 0xa0)) {
+            c = '?';
+        }
+        length += put_character(label + length, c);
+    }
+    label[length] = '\0';
+}
+
+_Static_assert(GPT_LABEL_UNITS * 3 < GPT_LABEL_BYTES,
+               "three bytes for each unit, two units for four bytes");
+
+bool gpt_partition_read(const struct gpt_header *header, const uint8_t *table, uint32_t index,
+                        struct gpt_partition *partition)
+{
+    static const uint8_t unused[16];
+    const uint8_t *entry = table + (size_t)index * header->entry_size;
+    if (memcmp(entry + ENTRY_TYPE, unused, sizeof(unused)) == 0)
+        return false;
+    partition->first = get64(entry + ENTRY_FIRST);
+    partition->last = get64(entry + ENTRY_LAST);
+    partition->inside = partition->first <= partition->last &&
+                        partition->first >= header->first_usable &&
+                        partition->last <= header->last_usable;
+    read_label(entry + ENTRY_LABEL, partition->label);
+    return true;
+}
