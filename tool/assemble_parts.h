@@ -1,0 +1,54 @@
+/* Internal to assemble*.c: what is known while a system image is put together. */
+#ifndef TOOL_ASSEMBLE_PARTS_H
+#define TOOL_ASSEMBLE_PARTS_H
+
+#include "assemble.h"
+#include "model.h"
+
+#define NO_COMPONENT UINT32_MAX
+
+struct disk_parts { /* of one physical disk that is used */
+    uint32_t driver, volume;
+    struct nvme_config nvme_config;
+    struct volume_config volume_config;
+};
+
+struct rapilog_parts {
+    uint32_t component, dirty; /* dirty: region */
+    struct rapilog_config config;
+};
+
+struct assembly {
+    const struct description *description;
+    struct report *report;
+    struct model *model;
+    uint32_t supervisor, console, uart; /* components, or NO_COMPONENT */
+    struct supervisor_config supervisor_config;
+    struct console_config console_config;
+    struct disk_parts disks[DESCRIPTION_MAX_DISKS];
+    struct rapilog_parts rapilogs[QUOLL_MAX_VMS + DESCRIPTION_MAX_COMPONENTS];
+    uint32_t rapilog_count;
+    uint32_t buffer_count;
+};
+
+/* A component whose ELF file is `elf`, as found in the build of kernel and components. */
+uint32_t add_component(struct assembly *assembly, const char *name, const char *elf,
+                       const struct schedule threads[], uint32_t thread_count, struct place place);
+uint32_t add_service(struct assembly *assembly, enum service service, const char *name);
+/* A copy of `config` becomes the component's region "config". */
+void add_config(struct assembly *assembly, uint32_t component, const void *config, size_t size);
+/* malloc'ed copy */
+struct content copy_content(const void *bytes, size_t size);
+
+/* The client's disks: link, signals, buffer, services on the way. `name` is the client's, for RapiLog's. */
+struct rapilog_parts *add_rapilog(struct assembly *assembly,
+                                  const struct rapilog_settings *settings, const char *name);
+/* The use becomes disk `number` of the client. Returns its buffer's number. */
+uint32_t add_volume_use(struct assembly *assembly, uint32_t client, uint32_t number,
+                        const struct volume_use *use, struct rapilog_parts *rapilog);
+/* Writes the configurations of all storage services, which grew with each use. */
+void finish_storage(struct assembly *assembly);
+
+bool add_vm(struct assembly *assembly, const struct vm *vm, uint32_t number);
+
+#endif

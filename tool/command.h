@@ -1,0 +1,25 @@
+/* The sub-commands of `quoll`, one file each. A command gets its own argument vector (argv[0] is "quoll NAME") and
+ * returns the tool's exit status. */
+#ifndef TOOL_COMMAND_H
+#define TOOL_COMMAND_H
+
+/* COMMAND(name in C, name, summary): also what `quoll --help` lists */
+#define COMMANDS(COMMAND)                                                                          \
+    COMMAND(demo, "demo", "show the main job: PostgreSQL on Quoll, its log on RapiLog")            \
+    COMMAND(test, "test", "run all tests")                                                         \
+    COMMAND(check, "check", "check a system description")                                          \
+    COMMAND(build, "build", "make a system image from a description")
+
+#define COMMAND(name, text, summary) int command_##name(int argc, char **argv);
+COMMANDS(COMMAND)
+#undef COMMAND
+
+/* Exit statuses. */
+enum exit_status {
+    EXIT_GOOD = 0,
+    EXIT_BAD = 1,       /* mistakes were found, or a VM failed */
+    EXIT_USAGE = 2,     /* the command line is wrong */
+    EXIT_TIMEOUT = 124, /* as timeout(1) */
+};
+
+#endif

@@ -1,0 +1,19 @@
+/* quoll demo: hands over to demo/run, which is a program of its own. */
+#include "command.h"
+
+#include "paths.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int command_demo(int argc, char **argv)
+{
+    (void)argc;
+    argv[0] = text_print("%s/demo/run", paths_root());
+    execv(argv[0], argv);
+    fprintf(stderr, "quoll: `%s` cannot be run: %s; is the tree complete?\n", argv[0],
+            strerror(errno));
+    return EXIT_BAD;
+}

@@ -1,0 +1,244 @@
+/* Reading a system description: the system as a whole, its machine, disks and services. See description.h. */
+#include "description_parts.h"
+
+#include "paths.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *const service_names[SERVICE_COUNT + 1] = {
+#define SERVICE(name, priority) #name,
+    SERVICES(SERVICE)
+#undef SERVICE
+        NULL};
+
+static const struct schedule service_defaults[SERVICE_COUNT] = {
+#define SERVICE(name, priority) {0, priority, FULL_PERIOD, FULL_PERIOD},
+    SERVICES(SERVICE)
+#undef SERVICE
+};
+
+uint32_t read_core(const struct description *description, struct node node, const char *what,
+                   uint32_t otherwise)
+{
+    uint32_t cores = description->machine.cores;
+    uint64_t core = node_number(node, what, 0, UINT32_MAX, otherwise);
+    if (core < cores)
+        return (uint32_t)core;
+    node_error(
+        node,
+        "core %lu does not exist; the machine has %u, so write 0 to %u, or raise machine.cores",
+        (unsigned long)core, cores, cores - 1);
+    return 0;
+}
+
+static void read_budget(struct node node, struct schedule *schedule)
+{
+    static const char *const keys[] = {"time", "period", NULL};
+    if (!node_present(node))
+        return;
+    if (!node_is_map(node)) {
+        unsigned percent = node_percent(node, "`budget`", 100);
+        schedule->period = FULL_PERIOD;
+        schedule->budget = (uint64_t)FULL_PERIOD * percent / 100;
+        return;
+    }
+    node_only_keys(node, "a budget", keys);
+    schedule->period = node_duration(node_get(node, "period"), "`period`", 10000000) / 1000;
+    if (!node_present(node_get(node, "time")))
+        node_error(node, "the budget has no `time`; write {time: 2 ms, period: 10 ms} or 20 %%");
+    schedule->budget = node_duration(node_get(node, "time"), "`time`", 1000000) / 1000;
+    if (schedule->budget == 0 || schedule->budget > schedule->period) {
+        node_error(node,
+                   "a budget of %lu us in a period of %lu us cannot be; write a `time` from 1 us "
+                   "to the `period`",
+                   (unsigned long)schedule->budget, (unsigned long)schedule->period);
+        schedule->budget = schedule->period = FULL_PERIOD;
+    }
+}
+
+void read_schedule(const struct description *description, struct node node,
+                   struct schedule *schedule)
+{
+    schedule->core = read_core(description, node_get(node, "core"), "`core`", schedule->core);
+    schedule->priority =
+        (uint32_t)node_number(node_get(node, "priority"), "`priority`", 0, 255, schedule->priority);
+    read_budget(node_get(node, "budget"), schedule);
+}
+
+static const char *one_of(struct node node, const char *what, const char *const words[])
+{
+    const char *text = node_text(node, what, words[0]);
+    for (size_t i = 0; words[i] != NULL; i++)
+        if (strcmp(text, words[i]) == 0)
+            return words[i];
+    const char *near = nearest_word(text, words);
+    char all[256] = "";
+    for (size_t i = 0; words[i] != NULL; i++)
+        snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? ", " : "", words[i]);
+    node_error(node, "%s cannot be `%s`; write %s%s%s", what, text,
+               near ? near : "one of: ", near ? ", or another of: " : "", all);
+    return words[0];
+}
+
+static void read_machine(struct description *description, struct node node)
+{
+    static const char *const keys[] = {"board", "cpu", "cores", "memory", NULL};
+    static const char *const boards[] = {"qemu-virt", NULL};
+    static const char *const cpus[] = {"cortex-a72",  "cortex-a53", "cortex-a57", "cortex-a76",
+                                       "neoverse-n1", "max",        NULL};
+    struct machine *machine = &description->machine;
+    if (node_present(node) && node_expect_map(node, "`machine`"))
+        node_only_keys(node, "`machine`", keys);
+    machine->board = one_of(node_get(node, "board"), "`board`", boards);
+    machine->cpu = one_of(node_get(node, "cpu"), "`cpu`", cpus);
+    machine->cores =
+        (uint32_t)node_number(node_get(node, "cores"), "`cores`", 1, QUOLL_MAX_CORES, 4);
+    machine->memory = node_size(node_get(node, "memory"), "the machine's `memory`", 2ULL << 30);
+    if (machine->memory < 128ULL << 20 || machine->memory > 255ULL << 30) {
+        node_error(node_get(node, "memory"),
+                   "the machine's memory must be 128 MiB to 255 GiB; write for example 2 GiB");
+        machine->memory = 2ULL << 30;
+    }
+}
+
+static void read_disk(struct description *description, struct node key, struct node node)
+{
+    static const char *const keys[] = {"nvme", "file", "cache", NULL};
+    static const char *const caches[] = {"writeback",    "none",   "directsync",
+                                         "writethrough", "unsafe", NULL};
+    if (!node_check_name(key, "a disk", DESCRIPTION_NAME))
+        return;
+    struct disk *disk = &description->disks[description->disk_count++];
+    *disk = (struct disk){.node = key, .name = node_text(key, "a disk's name", "")};
+    if (node_present(node) && node_expect_map(node, "a disk"))
+        node_only_keys(node, "a disk", keys);
+    disk->nvme = (uint32_t)node_number(node_get(node, "nvme"), "`nvme`", 0,
+                                       DESCRIPTION_MAX_DISKS - 1, description->disk_count - 1);
+    disk->file = node_text(node_get(node, "file"), "`file`", NULL);
+    disk->cache = one_of(node_get(node, "cache"), "`cache`", caches);
+    for (struct disk *other = description->disks; other < disk; other++)
+        if (other->nvme == disk->nvme)
+            node_error(key,
+                       "disks `%s` and `%s` are both NVMe controller %u; give each `nvme:` a "
+                       "number of its own",
+                       other->name, disk->name, disk->nvme);
+}
+
+static void read_disks(struct description *description, struct node node)
+{
+    if (!node_expect_map(node, "`disks`"))
+        return;
+    node_unique_keys(node, "`disks`");
+    for (size_t i = 0; i < node_length(node); i++) {
+        if (description->disk_count == DESCRIPTION_MAX_DISKS) {
+            node_error(node_key_at(node, i), "too many disks; a system can have %d",
+                       DESCRIPTION_MAX_DISKS);
+            return;
+        }
+        read_disk(description, node_key_at(node, i), node_value_at(node, i));
+    }
+}
+
+static void read_shared_memory(struct description *description, struct node node)
+{
+    if (!node_expect_map(node, "`shared_memory`"))
+        return;
+    node_unique_keys(node, "`shared_memory`");
+    for (size_t i = 0; i < node_length(node); i++) {
+        if (description->shared_count == DESCRIPTION_MAX_ITEMS) {
+            node_error(node_key_at(node, i), "too much shared memory; a system can have %d areas",
+                       DESCRIPTION_MAX_ITEMS);
+            return;
+        }
+        struct node key = node_key_at(node, i);
+        if (node_check_name(key, "shared memory", DESCRIPTION_NAME))
+            description->shared[description->shared_count++] =
+                (struct shared_memory){node_text(key, "a name", ""),
+                                       node_size(node_value_at(node, i), "shared memory", 4096)};
+    }
+}
+
+static void read_services(struct description *description, struct node node)
+{
+    static const char *const keys[] = {"core", "priority", "budget", NULL};
+    memcpy(description->services, service_defaults, sizeof service_defaults);
+    if (!node_expect_map(node, "`services`"))
+        return;
+    node_only_keys(node, "`services`", service_names);
+    for (int i = 0; i < SERVICE_COUNT; i++) {
+        struct node service = node_get(node, service_names[i]);
+        if (!node_expect_map(service, "a service"))
+            continue;
+        node_only_keys(service, "a service", keys);
+        read_schedule(description, service, &description->services[i]);
+    }
+}
+
+static void read_system(struct description *description, struct node root)
+{
+    static const char *const keys[] = {"system",     "machine",       "power_fail",
+                                       "disks",      "shared_memory", "vms",
+                                       "components", "services",      NULL};
+    static const char *const signals[] = {"none", "powerkey", NULL};
+    node_only_keys(root, "a system", keys);
+    struct node name = node_get(root, "system");
+    description->name = node_text(name, "`system`", "quoll");
+    if (strlen(description->name) > 63)
+        node_error(name, "the system's name is longer than 63 bytes; write a shorter one");
+    read_machine(description, node_get(root, "machine"));
+    description->powerkey =
+        strcmp(one_of(node_get(root, "power_fail"), "`power_fail`", signals), "powerkey") == 0;
+    read_disks(description, node_get(root, "disks"));
+    read_shared_memory(description, node_get(root, "shared_memory"));
+    read_services(description, node_get(root, "services"));
+    read_vms(description, node_get(root, "vms"));
+    read_components(description, node_get(root, "components"));
+    if (!node_present(node_get(root, "vms")) && !node_present(node_get(root, "components")))
+        node_error(root, "the system has nothing to run; write `vms:` with at least one VM");
+}
+
+bool description_load(struct description *description, const char *path, const char *text,
+                      struct report *report)
+{
+    unsigned before = report->errors;
+    *description = (struct description){.report = report};
+    if (!document_load(&description->document, path, text, report))
+        return false;
+    struct node root = document_root(&description->document);
+    if (node_expect_map(root, "a system description"))
+        read_system(description, root);
+    else if (report->errors == before)
+        node_error(root, "a system description is a map; write `vms:` and what belongs below it");
+    if (report->errors == before)
+        check_whole(description);
+    return report->errors == before;
+}
+
+void description_free(struct description *description)
+{
+    document_free(&description->document);
+}
+
+/* "${NAME}rest" with a NAME that is known. */
+static char *replace_variable(const char *path)
+{
+    if (strncmp(path, "${QUOLL_BUILD}", 14) == 0)
+        return text_print("%s%s", paths_build(), path + 14);
+    if (strncmp(path, "${QUOLL_ROOT}", 13) == 0)
+        return text_print("%s%s", paths_root(), path + 13);
+    return NULL;
+}
+
+char *description_path(const struct description *description, const char *path)
+{
+    char *replaced = replace_variable(path);
+    const char *own = description->document.path;
+    const char *slash = strrchr(own, '/');
+    if (replaced != NULL)
+        return replaced;
+    if (path[0] == '/' || strstr(path, "://") != NULL || strncmp(path, "nbd", 3) == 0 ||
+        slash == NULL)
+        return strdup(path);
+    return text_print("%.*s/%s", (int)(slash - own), own, path);
+}

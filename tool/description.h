@@ -1,0 +1,170 @@
+/*
+ * A system description: what the YAML file says, checked, with every default filled in.
+ *
+ * description_load reports all mistakes that can be seen in the file alone (keys, types, names that refer to
+ * nothing, cores and budgets beyond the machine's). What depends on other files or on the
+ * image's layout is found by assemble.h.
+ *
+ * The structures keep the node that each thing came from, so that later messages can name its place.
+ */
+#ifndef TOOL_DESCRIPTION_H
+#define TOOL_DESCRIPTION_H
+
+#include "document.h"
+
+#include <quoll/abi.h>
+#include <quoll/config.h>
+
+enum description_limit {
+    DESCRIPTION_MAX_DISKS = 4,
+    DESCRIPTION_MAX_COMPONENTS = 24,
+    DESCRIPTION_MAX_THREADS = 16, /* of one component of the user's */
+    DESCRIPTION_MAX_ITEMS = 16,   /* memory areas, channels, devices of one such component */
+    DESCRIPTION_NAME = 15,        /* longest name; prefixes and numbers are added to it */
+};
+
+/* When and how long a thread may run. */
+struct schedule {
+    uint32_t core;
+    uint32_t priority;
+    uint64_t budget, period; /* us; equal: all the time there is */
+};
+
+struct machine {
+    const char *board, *cpu;
+    uint32_t cores;
+    uint64_t memory;
+};
+
+struct disk {
+    struct node node;
+    const char *name;
+    uint32_t nvme;     /* which NVMe controller, by bus order */
+    const char *file;  /* path or nbd+unix: URI for `quoll run`, or NULL */
+    const char *cache; /* QEMU's word */
+};
+
+struct rapilog_settings {
+    struct node node;          /* absent: no RapiLog */
+    uint64_t hold_up, reserve; /* ns */
+    uint64_t memory, limit;    /* bytes */
+    bool unsafe_no_drain;
+    struct schedule schedule;
+};
+
+/* A disk as a VM or a component sees it. */
+struct volume_use {
+    struct node node;
+    uint32_t disk;     /* index into description.disks */
+    const char *label; /* GPT label; "": the whole disk */
+    const char *serial;
+    uint64_t buffer; /* bytes of its data buffer */
+    bool read_only, write_through, rapilog;
+};
+
+struct vm {
+    struct node node;
+    const char *name;
+    uint64_t memory;
+    const char *kernel, *initrd, *command_line; /* initrd NULL: none */
+    struct node kernel_node, initrd_node;
+    uint32_t vcpu_count;
+    uint32_t vcpu_core[QUOLL_MAX_VCPUS_PER_VM];
+    struct schedule vcpus;   /* core unused */
+    struct schedule devices; /* the device thread */
+    struct volume_use volumes[VMM_MAX_DISKS];
+    uint32_t volume_count;
+    struct rapilog_settings rapilog;
+    const char *seed; /* NULL: a new one for every image */
+};
+
+struct memory_area { /* of a component of the user's */
+    const char *name;
+    uint64_t size;
+    const char *shared; /* name in `shared_memory`, or NULL */
+    bool writable;
+};
+
+struct channel_use {
+    struct node node;
+    const char *name, *to; /* `to` names a component */
+    const char *as;        /* how the receiver calls it */
+    uint32_t thread;       /* the receiver's */
+};
+
+struct device_use {
+    const char *name, *compatible;
+    uint32_t instance;
+    bool interrupt;
+};
+
+struct component {
+    struct node node;
+    const char *name, *elf;
+    struct node elf_node;
+    struct schedule threads[DESCRIPTION_MAX_THREADS];
+    uint32_t thread_count;
+    struct memory_area memory[DESCRIPTION_MAX_ITEMS];
+    uint32_t memory_count;
+    struct channel_use channels[DESCRIPTION_MAX_ITEMS];
+    uint32_t channel_count;
+    struct device_use devices[DESCRIPTION_MAX_ITEMS];
+    uint32_t device_count;
+    struct volume_use volumes[VMM_MAX_DISKS];
+    uint32_t volume_count;
+    struct rapilog_settings rapilog;
+    bool machine;                                /* may power the machine off */
+    const char *controls[DESCRIPTION_MAX_ITEMS]; /* components whose threads it may suspend */
+    uint32_t control_count;
+};
+
+/* SERVICE(name, priority): Quoll's own components and their default priorities */
+#define SERVICES(SERVICE)                                                                          \
+    SERVICE(powerkey, 220)                                                                         \
+    SERVICE(supervisor, 215)                                                                       \
+    SERVICE(nvme, 200)                                                                             \
+    SERVICE(volume, 195)                                                                           \
+    SERVICE(pl011, 185)                                                                            \
+    SERVICE(console, 180)
+
+enum service {
+#define SERVICE(name, priority) SERVICE_##name,
+    SERVICES(SERVICE)
+#undef SERVICE
+        SERVICE_COUNT
+};
+extern const char *const service_names[SERVICE_COUNT + 1];
+
+struct shared_memory {
+    const char *name;
+    uint64_t size;
+};
+
+struct description {
+    struct document document;
+    struct report *report;
+    const char *name;
+    struct machine machine;
+    bool powerkey; /* loss of mains is signalled by the power key */
+    struct disk disks[DESCRIPTION_MAX_DISKS];
+    uint32_t disk_count;
+    struct vm vms[QUOLL_MAX_VMS];
+    uint32_t vm_count;
+    struct component components[DESCRIPTION_MAX_COMPONENTS];
+    uint32_t component_count;
+    struct shared_memory shared[DESCRIPTION_MAX_ITEMS];
+    uint32_t shared_count;
+    struct schedule services[SERVICE_COUNT];
+};
+
+/* The result holds pointers into itself and is freed by description_free, also after a failure.
+ * false: mistakes were reported. `text` instead of the file's content when it is not NULL. */
+bool description_load(struct description *description, const char *path, const char *text,
+                      struct report *report);
+void description_free(struct description *description);
+
+/* The file that a path in the description means: ${QUOLL_BUILD} and ${QUOLL_ROOT} are replaced, the rest is relative to the
+ * description's folder. URIs stay as they are. To be freed by the caller. */
+char *description_path(const struct description *description, const char *path);
+
+#endif
