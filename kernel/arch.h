@@ -42,6 +42,14 @@ void arch_thread_enter(struct core *core, struct thread *thread);
 struct stage2;
 void arch_tlb_invalidate(const struct stage2 *space, ipaddr_t address, uint64_t size);
 
+/* The core this runs on; NULL before it knows. */
+struct core *arch_this_core(void);
+/* Memory written through the kernel's cacheable mapping will be read with other attributes (a guest before it
+ * switches its caches on, a device) or as instructions. */
+void arch_memory_clean(paddr_t base, uint64_t size);
+/* Zeroes memory; base and size are multiples of the page. */
+void arch_memory_zero(paddr_t base, uint64_t size);
+
 /* vCPUs (kernel/arch/aarch64/vcpu.c). */
 /* Carries out page->request and checks page->registers. */
 enum quoll_status arch_vcpu_prepare(struct core *core, struct vcpu *vcpu);
