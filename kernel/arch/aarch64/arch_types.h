@@ -2,6 +2,7 @@
 #ifndef ARCH_TYPES_H
 #define ARCH_TYPES_H
 
+#include "world.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -14,10 +15,30 @@ struct arch_core {
     struct vcpu *fp_owner;   /* whose FP state is in the registers, or NULL */
     uint64_t vttbr, hcr,
         cptr; /* what VTTBR_EL2, HCR_EL2, CPTR_EL2 hold: written only when changed */
+    /* set by vcpu_core_start */
+    uint64_t hcr_guest, hcr_component;
+    uint32_t list_registers; /* bit n: the core has list register n */
+    bool has_keys;           /* pointer authentication */
+    /* what of the loaded vCPU's registers is replaced while components run: see vcpu.c */
+    bool controls_hidden, thread_pointers_hidden;
 };
 
+#define LIST_REGISTERS_MAX 16 /* ICH_VTR_EL2.ListRegs (IHI 0069, 12.4.11) */
+
+/* In the core's registers while the vCPU is loaded (FP: while it is the owner), else here. */
 struct arch_vcpu {
-    uint64_t placeholder; /* system registers, list registers, FP state, virtual timer */
+    struct world world;
+    struct fp_registers fp;
+    /* vgic.c */
+    uint64_t list[LIST_REGISTERS_MAX];
+    uint16_t intid[LIST_REGISTERS_MAX]; /* of the list registers in use */
+    uint32_t used;    /* bit n: list register n was filled and has not been seen empty since */
+    uint32_t latched; /* bit n: list register n came from a `pending` bit, not only from `level` */
+    bool refill;      /* more interrupts wait than there are list registers */
+    /* vtimer.c */
+    bool timer_active;  /* the physical interrupt of CNTV is active on this vCPU's behalf */
+    bool timer_in_list; /* a list register linked to it is in use */
+    uint64_t cntp_ctl, cntp_cval; /* the emulated EL1 physical timer */
 };
 
 #endif

@@ -1,0 +1,378 @@
+/*
+ * Virtual CPUs at EL2 without VHE: entering and leaving guests, and what their exceptions lead to.
+ *
+ * A vCPU is in one of three conditions:
+ *
+ *     away      its state is in struct arch_vcpu; a kernel timer stands in for its virtual timer
+ *     loaded    core->arch.loaded: EL1 system registers, list registers and CNTV are in the core; its VMM
+ *               or another component may run meanwhile. At most one vCPU per core.
+ *     entered   loaded, and HCR_EL2 and VTTBR_EL2 are the guest's
+ *
+ * FP state moves on its own: core->arch.fp_owner has it in the registers, and CPTR_EL2.TFP traps everybody else. So an exit to
+ * the VMM and back writes HCR_EL2 and VTTBR_EL2 twice and nothing else.
+ *
+ * A component must not depend on, or see, what a loaded guest did to registers that EL0 obeys or can reach in spite
+ * of HCR_EL2.TGE. They are hidden while it runs, and put back when the guest is entered:
+ *
+ *     controls          SCTLR_EL1 and CNTKCTL_EL1, if they differ in a bit that matters
+ *     thread pointers   TPIDR_EL0 and TPIDRRO_EL0, unless the component is the guest's own VMM
+ *
+ * Everything here runs on the core that the vCPU belongs to, except where kernel/arch.h says otherwise.
+ */
+#include "vcpu.h"
+#include "../../signal.h"
+#include "guest_fault.h"
+#include "sysreg.h"
+#include "vgic.h"
+#include "vtimer.h"
+#include <stdatomic.h>
+
+#define HCR_TLOR (UINT64_C(1) << 35) /* trap limited-ordering-region registers */
+#define HCR_TERR (UINT64_C(1) << 36) /* trap error record registers */
+#define HCR_GUEST                                                                                  \
+    (HCR_VM | HCR_SWIO | HCR_PTW | HCR_FMO | HCR_IMO | HCR_AMO | HCR_FB | HCR_BSU_INNER |          \
+     HCR_TWI | HCR_TID3 | HCR_TSC | HCR_TIDCP | HCR_TACR | HCR_TSW | HCR_RW | HCR_TLOR | HCR_TERR)
+#define HCR_COMPONENT (HCR_VM | HCR_SWIO | HCR_FMO | HCR_IMO | HCR_AMO | HCR_DC | HCR_TGE | HCR_RW)
+
+/* CPTR_EL2 with HCR_EL2.E2H == 0 (Arm ARM D17.2.30): trap SVE, SME, trace and activity monitors */
+#define CPTR_BASE UINT64_C(0x401033ff) /* bits that are one, TZ, TSM, TTA, TAM */
+#define CPTR_TFP (UINT64_C(1) << 10)
+
+/* MDCR_EL2 (D17.3.20): trap debug, performance monitors, profiling and trace filter */
+#define MDCR_COUNTERS UINT64_C(0x1f) /* HPMN: as reset left it */
+#define MDCR_TPMCR (UINT64_C(1) << 5)
+#define MDCR_TPM (UINT64_C(1) << 6)
+#define MDCR_TDA (UINT64_C(1) << 9)
+#define MDCR_TDOSA (UINT64_C(1) << 10)
+#define MDCR_TDRA (UINT64_C(1) << 11)
+#define MDCR_TPMS (UINT64_C(1) << 14)
+#define MDCR_TTRF (UINT64_C(1) << 19)
+
+void vcpu_core_start(struct core *core)
+{
+    struct arch_core *arch = &core->arch;
+    if (core->index == 0) {
+        sysreg_start();
+    }
+    uint64_t keys = sysreg_has_keys() ? HCR_API | HCR_APK : 0;
+    arch->has_keys = keys != 0;
+    arch->hcr_guest = HCR_GUEST | keys;
+    arch->hcr_component = HCR_COMPONENT | keys;
+    arch->loaded = arch->fp_owner = NULL;
+    arch->controls_hidden = arch->thread_pointers_hidden = false;
+
+    arch->vttbr = 0;
+    arch->hcr = arch->hcr_component;
+    arch->cptr = CPTR_BASE | CPTR_TFP;
+    write_register(VTTBR_EL2, arch->vttbr);
+    write_register(HCR_EL2, arch->hcr);
+    write_register(CPTR_EL2, arch->cptr);
+    write_register(HSTR_EL2, 0);
+    write_register(MDCR_EL2, (read_register(MDCR_EL2) & MDCR_COUNTERS) | MDCR_TPMCR | MDCR_TPM |
+                                 MDCR_TDA | MDCR_TDOSA | MDCR_TDRA | MDCR_TPMS | MDCR_TTRF);
+    write_register(MDSCR_EL1, 0);
+    write_register(VPIDR_EL2, read_register(MIDR_EL1));
+    write_register(SCTLR_EL1, SCTLR_RESET);
+    write_register(CNTKCTL_EL1, CNTKCTL_EL0VCTEN);
+    vtimer_core_start();
+    vgic_core_start(core);
+    isb();
+}
+
+/* What of SCTLR_EL1 and CNTKCTL_EL1 matters to a component, and what it must be. */
+#define SCTLR_MATTERS (SCTLR_A | SCTLR_DZE | SCTLR_UCT | SCTLR_NTWE | SCTLR_E0E | SCTLR_UCI)
+#define SCTLR_WANTED (SCTLR_DZE | SCTLR_UCT | SCTLR_NTWE | SCTLR_UCI)
+#define CNTKCTL_MATTERS (CNTKCTL_EL0VCTEN | CNTKCTL_EL0VTEN)
+#define CNTKCTL_WANTED CNTKCTL_EL0VCTEN
+
+static void hide_from_component(struct arch_core *arch, const struct component *component)
+{
+    struct world *world = &arch->loaded->arch.world;
+    uint64_t sctlr = read_register(SCTLR_EL1), cntkctl = read_register(CNTKCTL_EL1);
+    if ((sctlr & SCTLR_MATTERS) != SCTLR_WANTED || (cntkctl & CNTKCTL_MATTERS) != CNTKCTL_WANTED) {
+        world->sctlr = sctlr;
+        world->cntkctl = cntkctl;
+        write_register(SCTLR_EL1, SCTLR_RESET);
+        write_register(CNTKCTL_EL1, CNTKCTL_EL0VCTEN);
+        arch->controls_hidden = true;
+    }
+    if (arch->loaded->thread->component != component && !arch->thread_pointers_hidden) {
+        world->tpidr_el0 = read_register(TPIDR_EL0);
+        world->tpidrro = read_register(TPIDRRO_EL0);
+        write_register(TPIDR_EL0, 0);
+        write_register(TPIDRRO_EL0, 0);
+        arch->thread_pointers_hidden = true;
+    }
+}
+
+/* All of the loaded vCPU's registers are in the core again. */
+static void unhide(struct arch_core *arch)
+{
+    const struct world *world = &arch->loaded->arch.world;
+    if (arch->controls_hidden) {
+        write_register(SCTLR_EL1, world->sctlr);
+        write_register(CNTKCTL_EL1, world->cntkctl);
+        arch->controls_hidden = false;
+    }
+    if (arch->thread_pointers_hidden) {
+        write_register(TPIDR_EL0, world->tpidr_el0);
+        write_register(TPIDRRO_EL0, world->tpidrro);
+        arch->thread_pointers_hidden = false;
+    }
+}
+
+static void unload(struct core *core)
+{
+    struct vcpu *vcpu = core->arch.loaded;
+    if (vcpu == NULL) {
+        return;
+    }
+    unhide(&core->arch);
+    world_save(&vcpu->arch.world);
+    if (core->arch.has_keys) {
+        world_save_keys(&vcpu->arch.world);
+    }
+    vgic_unload(vcpu);
+    vtimer_unload(core, vcpu);
+    core->arch.loaded = NULL;
+}
+
+static void load(struct core *core, struct vcpu *vcpu)
+{
+    if (core->arch.loaded != vcpu) {
+        unload(core);
+        vtimer_load(core, vcpu);
+        vgic_load(vcpu);
+        if (core->arch.has_keys) {
+            world_load_keys(&vcpu->arch.world);
+        }
+        world_load(&vcpu->arch.world);
+        isb(); /* vgic_sync reads what depends on the list registers */
+        core->arch.loaded = vcpu;
+    }
+    if (core->arch.controls_hidden || core->arch.thread_pointers_hidden) {
+        unhide(&core->arch);
+    }
+}
+
+/* An exception return follows, which makes the writes take effect. */
+static void set_controls(struct arch_core *arch, uint64_t hcr, const struct stage2 *space,
+                         uint64_t cptr)
+{
+    uint64_t vttbr = (uint64_t)space->root | (uint64_t)space->vmid << 48;
+    if (arch->vttbr != vttbr) {
+        arch->vttbr = vttbr;
+        write_register(VTTBR_EL2, vttbr);
+    }
+    if (arch->hcr != hcr) {
+        arch->hcr = hcr;
+        write_register(HCR_EL2, hcr);
+    }
+    if (arch->cptr != cptr) {
+        arch->cptr = cptr;
+        write_register(CPTR_EL2, cptr);
+    }
+}
+
+static void enter_guest(struct core *core, struct vcpu *vcpu)
+{
+    struct arch_core *arch = &core->arch;
+    load(core, vcpu);
+    if (atomic_load_explicit(&vcpu->look, memory_order_relaxed) != 0) {
+        atomic_exchange(&vcpu->look, 0);
+        vgic_sync(core, vcpu);
+    }
+    set_controls(arch, arch->hcr_guest, &vcpu->vm->space,
+                 arch->fp_owner == vcpu ? CPTR_BASE : CPTR_BASE | CPTR_TFP);
+}
+
+void arch_thread_enter(struct core *core, struct thread *thread)
+{
+    struct arch_core *arch = &core->arch;
+    if (thread->in_guest) {
+        enter_guest(core, thread->vcpu);
+        return;
+    }
+    if (arch->loaded != NULL) {
+        hide_from_component(arch, thread->component);
+    }
+    set_controls(arch, arch->hcr_component, &thread->component->space, CPTR_BASE | CPTR_TFP);
+}
+
+static void switch_fp(struct core *core, struct vcpu *vcpu)
+{
+    struct arch_core *arch = &core->arch;
+    arch->cptr = CPTR_BASE;
+    write_register(CPTR_EL2, CPTR_BASE);
+    isb(); /* the kernel itself is subject to it */
+    if (arch->fp_owner != NULL) {
+        fp_save(&arch->fp_owner->arch.fp);
+    }
+    fp_load(&vcpu->arch.fp);
+    arch->fp_owner = vcpu;
+}
+
+/* SMCCC functions that are answered here, because everybody measures them. */
+#define SMCCC_VERSION 0x80000000u
+#define SMCCC_VERSION_1_1 0x10001u
+#define PSCI_VERSION 0x84000000u
+#define PSCI_VERSION_1_1 0x10001u
+
+static enum guest_action call(struct vcpu *vcpu, uint64_t syndrome)
+{
+    struct quoll_vcpu_page *page = vcpu->page;
+    switch ((uint32_t)page->registers.x[0]) {
+    case SMCCC_VERSION:
+        page->registers.x[0] = SMCCC_VERSION_1_1;
+        return GUEST_RESUME;
+    case PSCI_VERSION:
+        page->registers.x[0] = PSCI_VERSION_1_1;
+        return GUEST_RESUME;
+    default:
+        page->syndrome = syndrome;
+        page->exit = QUOLL_EXIT_CALL;
+        page->exits[EXITS_TO_VMM]++;
+        return GUEST_EXIT;
+    }
+}
+
+#define ISS_IS_WFE(iss) (((iss)&1) != 0)
+
+static enum guest_action wait_for_interrupt(struct vcpu *vcpu, uint64_t syndrome)
+{
+    vcpu->page->exits[EXITS_IDLE]++;
+    vcpu_skip(vcpu, syndrome);
+    if (ISS_IS_WFE(ESR_ISS(syndrome))) {
+        return GUEST_RESUME;
+    }
+    if (!vgic_has_interrupt(vcpu)) {
+        return GUEST_IDLE;
+    }
+    atomic_store(&vcpu->look, 1); /* it may still wait in the interrupt page */
+    return GUEST_RESUME;
+}
+
+enum guest_action vcpu_trap(struct core *core, struct vcpu *vcpu, uint64_t syndrome)
+{
+    vcpu->page->exits[EXITS_ALL]++;
+    switch (ESR_EC(syndrome)) {
+    case EC_HVC64:
+        return call(vcpu, syndrome);
+    case EC_SMC64:
+        vcpu_skip(vcpu, syndrome); /* unlike HVC, it traps before it is done */
+        return call(vcpu, syndrome);
+    case EC_DATA_ABORT_LOWER:
+    case EC_INSTRUCTION_ABORT_LOWER:
+        return guest_fault_abort(core, vcpu, syndrome);
+    case EC_SYSTEM_REGISTER:
+        if (sysreg_access(core, vcpu, syndrome)) {
+            vcpu_skip(vcpu, syndrome);
+            return GUEST_RESUME;
+        }
+        break;
+    case EC_WFX:
+        return wait_for_interrupt(vcpu, syndrome);
+    case EC_FP:
+        switch_fp(core, vcpu);
+        return GUEST_RESUME;
+    default:
+        break;
+    }
+    guest_fault_inject_undefined(vcpu);
+    return GUEST_RESUME;
+}
+
+void vcpu_timer_interrupt(struct core *core)
+{
+    struct vcpu *vcpu = core->arch.loaded;
+    if (vcpu == NULL) {
+        write_register(CNTV_CTL_EL0, 0);
+        gic_deactivate(GIC_PPI_VIRTUAL_TIMER);
+        return;
+    }
+    vcpu->page->exits[EXITS_TIMER]++;
+    vcpu->arch.timer_active = true;
+    /* It could fire, so the guest has deactivated the last one. */
+    vcpu->arch.timer_in_list = false;
+    vcpu_poke(core, vcpu);
+}
+
+void vcpu_maintenance_interrupt(struct core *core)
+{
+    struct vcpu *vcpu = core->arch.loaded;
+    if (vcpu != NULL) {
+        vgic_maintain(vcpu);
+        vcpu_poke(core, vcpu);
+    }
+    gic_deactivate(GIC_PPI_MAINTENANCE);
+}
+
+bool arch_vcpu_has_interrupt(struct vcpu *vcpu)
+{
+    return vgic_has_interrupt(vcpu);
+}
+
+static void reset(struct core *core, struct vcpu *vcpu)
+{
+    struct arch_core *arch = &core->arch;
+    if (arch->loaded == vcpu) {
+        unload(core);
+    }
+    if (arch->fp_owner == vcpu) {
+        arch->fp_owner = NULL;
+    }
+    world_reset(&vcpu->arch.world, vcpu->index);
+    vcpu->arch.fp = (struct fp_registers){0};
+    vgic_reset(vcpu);
+    vtimer_reset(core, vcpu);
+    atomic_store(&vcpu->look, 1);
+}
+
+/* SPSR_EL2.M */
+enum mode { MODE_EL0T = 0x0, MODE_EL1T = 0x4, MODE_EL1H = 0x5, MODE_AARCH32_USER = 0x10 };
+#define PSTATE_MODE(pstate) ((pstate)&0x1f)
+#define PSTATE_SINGLE_STEP (UINT64_C(1) << 21)
+
+/* vectors.S checks the mode once more: the page can change until the very return. */
+static bool can_be_entered(struct quoll_registers *registers)
+{
+    uint64_t pstate = __atomic_load_n(&registers->pstate, __ATOMIC_RELAXED);
+    uint64_t sane = (uint32_t)pstate & ~PSTATE_SINGLE_STEP;
+    if (sane != pstate) {
+        registers->pstate = sane;
+    }
+    switch (PSTATE_MODE(sane)) {
+    case MODE_EL0T:
+    case MODE_EL1T:
+    case MODE_EL1H:
+        return true;
+    case MODE_AARCH32_USER:
+        return sysreg_has_aarch32();
+    default:
+        return false;
+    }
+}
+
+enum quoll_status arch_vcpu_prepare(struct core *core, struct vcpu *vcpu)
+{
+    struct quoll_vcpu_page *page = vcpu->page;
+    uint32_t request = __atomic_load_n(&page->request, __ATOMIC_RELAXED);
+    if (request != 0) {
+        page->request = 0;
+        if (request & QUOLL_VCPU_RESET) {
+            reset(core, vcpu);
+        }
+        if ((request & QUOLL_VCPU_FINISH_MMIO) && !guest_fault_finish(vcpu)) {
+            return QUOLL_BAD_ARGUMENT;
+        }
+        if (request & (QUOLL_VCPU_INJECT_ABORT | QUOLL_VCPU_INJECT_UNDEFINED)) {
+            load(core, vcpu);
+            if (request & QUOLL_VCPU_INJECT_ABORT) {
+                guest_fault_inject_abort(vcpu, page->syndrome, page->virtual_address);
+            } else {
+                guest_fault_inject_undefined(vcpu);
+            }
+        }
+    }
+    return can_be_entered(&page->registers) ? QUOLL_OK : QUOLL_BAD_ARGUMENT;
+}

@@ -1,0 +1,39 @@
+/* The tables of world.h, carried out. Called by vcpu.c, on the core that the vCPU belongs to. */
+#include "world.h"
+
+#define MPIDR_RESERVED_ONE (UINT64_C(1) << 31)
+#define VMCR_FIQ_ENABLE (UINT64_C(1) << 3) /* reads as one with system register access */
+
+#define SAVE(field, name) world->field = read_register(name);
+#define LOAD(field, name) write_register(name, world->field);
+#define ZERO(field, name) world->field = 0;
+
+void world_save(struct world *world)
+{
+    WORLD_REGISTERS(SAVE)
+}
+
+void world_load(const struct world *world)
+{
+    WORLD_REGISTERS(LOAD)
+}
+
+void world_save_keys(struct world *world)
+{
+    WORLD_KEYS(SAVE)
+}
+
+void world_load_keys(const struct world *world)
+{
+    WORLD_KEYS(LOAD)
+}
+
+void world_reset(struct world *world, uint32_t vcpu_index)
+{
+    WORLD_REGISTERS(ZERO)
+    WORLD_KEYS(ZERO)
+    world->vmpidr = MPIDR_RESERVED_ONE | vcpu_index;
+    world->sctlr = SCTLR_RESET;
+    world->cntkctl = CNTKCTL_EL0VCTEN;
+    world->vmcr = VMCR_FIQ_ENABLE;
+}
