@@ -5,7 +5,7 @@
 
 void volumes_start(struct volumes *volumes, uint32_t count)
 {
-    volumes->count = count;
+    *volumes = (struct volumes){.count = count};
     volumes->share = BLOCK_RING_ENTRIES / (count > 0 ? count : 1);
     volumes->free_count = BLOCK_RING_ENTRIES;
     for (uint32_t i = 0; i < BLOCK_RING_ENTRIES; i++)
