@@ -57,6 +57,9 @@ struct rapilog_config {
     uint32_t unsafe_no_drain; /* tests only: ignore loss of mains */
     uint32_t reserved;
     uint64_t allowed_buffers[CONFIG_MAX_CLIENTS];
+    uint32_t disk_sharers; /* RapiLogs that drain to the same disk at the same time; 0 counts as 1 */
+    uint32_t strict_order; /* 1: each epoch is flushed before the next is written, so that a drain that is cut
+                              short leaves a prefix of epochs; costs throughput of bulk writes */
 };
 
 /* services/console: memory "kernel-log", receive "kernel-log" (the image's log_channel); stream client of the

@@ -1,0 +1,388 @@
+/*
+ * RapiLog's engine: life of the volumes, commands to the disks, the bound, loss of mains. See engine.h; the other halves are
+ * requests.c and drain.c.
+ */
+#include "engine.h"
+
+#include <quoll/quoll.h>
+#include <string.h>
+
+#define US UINT64_C(1000)
+#define MS UINT64_C(1000000)
+#define KIB UINT64_C(1024)
+
+static void commands_init(struct engine_volume *volume)
+{
+    volume->unused_command = 0;
+    for (uint16_t number = 0; number < ENGINE_COMMANDS; number++) {
+        volume->command[number].kind = ENGINE_COMMAND_FREE;
+        volume->command[number].next =
+            number + 1u < ENGINE_COMMANDS ? (uint16_t)(number + 1) : ENGINE_NONE;
+    }
+}
+
+void engine_init(struct engine *engine, const struct engine_setup *setup, struct buffer_slot *slots,
+                 uint32_t slot_count, uint32_t *buckets, uint32_t bucket_count, uint8_t *data)
+{
+    memset(engine, 0, sizeof(*engine));
+    engine->setup = *setup;
+    engine->reason = RAPILOG_REASON_NOT_MEASURED;
+    buffer_init(&engine->buffer, slots, slot_count, buckets, bucket_count, data);
+    for (uint32_t number = 0; number < setup->volume_count; number++) {
+        requests_init(&engine->volume[number]);
+        commands_init(&engine->volume[number]);
+    }
+    if (setup->unsafe_no_drain)
+        quoll_log("WARNING: unsafe_no_drain is set: acknowledged data is LOST when mains fails. "
+                  "For tests of the test rig only");
+}
+
+uint32_t engine_volume_number(const struct engine *engine, const struct engine_volume *volume)
+{
+    return (uint32_t)(volume - engine->volume);
+}
+
+/* ---- Commands ---- */
+
+bool engine_send(struct engine *engine, struct engine_volume *volume,
+                 const struct engine_command *like, struct block_request *request)
+{
+    uint16_t number = volume->unused_command;
+    /* Reads leave room for the drain: a client that reads a lot must not keep data from the disk. */
+    bool spare =
+        like->kind != ENGINE_COMMAND_READ || volume->commands < ENGINE_COMMANDS - ENGINE_RUNS - 2;
+    if (number == ENGINE_NONE || !spare)
+        return false;
+    request->id = number;
+    if (!engine_port_submit(engine_volume_number(engine, volume), request))
+        return false;
+    volume->unused_command = volume->command[number].next;
+    volume->command[number] = *like;
+    volume->commands++;
+    return true;
+}
+
+static void measuring_done(struct engine *engine, struct engine_volume *volume, bool ok,
+                           uint64_t now)
+{
+    measure_done(&volume->measure, ok, now);
+    engine->gauges.write_errors += ok ? 0 : 1;
+}
+
+void engine_disk_done(struct engine *engine, uint32_t volume_number, uint64_t id,
+                      enum block_status status, uint64_t now)
+{
+    struct engine_volume *volume = &engine->volume[volume_number];
+    if (id >= ENGINE_COMMANDS || volume->command[id].kind == ENGINE_COMMAND_FREE)
+        return;
+    const struct engine_command command = volume->command[id];
+    volume->command[id].kind = ENGINE_COMMAND_FREE;
+    volume->command[id].next = volume->unused_command;
+    volume->unused_command = (uint16_t)id;
+    volume->commands--;
+    bool ok = status == BLOCK_OK;
+    switch (command.kind) {
+    case ENGINE_COMMAND_FREE:
+        break;
+    case ENGINE_COMMAND_READ:
+        requests_read_done(engine, volume, command.request, status);
+        break;
+    case ENGINE_COMMAND_RUN:
+        volume->runs--;
+        drain_run_done(engine, &command.run, ok);
+        break;
+    case ENGINE_COMMAND_FLUSH:
+        drain_flush_done(engine, volume, ok, now);
+        break;
+    case ENGINE_COMMAND_FINAL_FLUSH:
+        drain_final_done(engine, volume, ok);
+        break;
+    case ENGINE_COMMAND_MEASURE:
+        measuring_done(engine, volume, ok, now);
+        break;
+    }
+}
+
+bool engine_disk_gone(struct engine *engine, uint32_t volume_number, uint64_t now)
+{
+    const struct engine_volume *volume = &engine->volume[volume_number];
+    bool any = volume->commands > 0;
+    for (uint32_t id = 0; id < ENGINE_COMMANDS; id++)
+        engine_disk_done(engine, volume_number, id, BLOCK_GONE, now);
+    return any;
+}
+
+/* ---- Start of a volume ---- */
+
+static void serve(struct engine *engine, struct engine_volume *volume)
+{
+    volume->state = VOLUME_SERVING;
+    if (measure_result(&volume->measure, &volume->rate))
+        quoll_log("volume %s: writes %lu KiB/s in sequence, a scattered block costs %lu us, a "
+                  "small FLUSH %lu us (measured)",
+                  volume->name, (unsigned long)(rate_bytes_per_second(&volume->rate) / KIB),
+                  (unsigned long)(volume->rate.head_ns / US),
+                  (unsigned long)(volume->rate.flush_ns / US));
+    else if (!volume->read_only)
+        quoll_log("volume %s: could not be measured (smaller than %u KiB, or the disk reports "
+                  "errors)",
+                  volume->name, MEASURE_LEAST_SECTORS / 2);
+    engine_port_serving(engine_volume_number(engine, volume));
+}
+
+void engine_disk_ready(struct engine *engine, uint32_t volume_number, const char *name,
+                       uint64_t sectors, uint32_t max_sectors, bool read_only, uint64_t now)
+{
+    struct engine_volume *volume = &engine->volume[volume_number];
+    quoll_format(volume->name, sizeof(volume->name), "%s", name);
+    volume->max_sectors = max_sectors;
+    volume->read_only = read_only;
+    volume->state = VOLUME_MEASURING;
+    uint32_t most =
+        max_sectors < engine->setup.scratch_sectors ? max_sectors : engine->setup.scratch_sectors;
+    if (!measure_begin(&volume->measure, read_only ? 0 : sectors, most, now))
+        serve(engine, volume);
+}
+
+static void step_measure(struct engine *engine, struct engine_volume *volume, uint64_t now)
+{
+    if (volume->state != VOLUME_MEASURING)
+        return;
+    struct measure_command next;
+    while (measure_next(&volume->measure, now, &next)) {
+        struct block_request request = {
+            .sector = next.sector,
+            .count = next.count,
+            .operation = (uint16_t)next.operation,
+            .buffer = engine->setup.buffer_number,
+            .offset = engine->setup.scratch_offset + next.offset,
+        };
+        const struct engine_command command = {.kind = ENGINE_COMMAND_MEASURE};
+        if (!engine_send(engine, volume, &command, &request))
+            measuring_done(engine, volume, false, now);
+    }
+    if (measure_finished(&volume->measure))
+        serve(engine, volume);
+}
+
+/* Volumes share the scratch memory and would disturb each other's times, so they are measured one by one. */
+static void step_measures(struct engine *engine, uint64_t now)
+{
+    if (engine->phase != ENGINE_RUNNING)
+        return;
+    for (uint32_t number = 0; number < engine->setup.volume_count; number++) {
+        struct engine_volume *volume = &engine->volume[number];
+        step_measure(engine, volume, now);
+        if (volume->state == VOLUME_MEASURING)
+            return;
+    }
+}
+
+/* ---- The bound ---- */
+
+static uint64_t bytes_within(const struct engine *engine, uint64_t slot_ns)
+{
+    uint64_t slots = slot_ns == 0 ? 0 : engine->budget / slot_ns;
+    uint64_t limit = engine->buffer.slot_limit;
+    return (slots < limit ? slots : limit) * BUFFER_BLOCK;
+}
+
+static void log_through(const struct engine *engine)
+{
+    const struct rate_limits *limits = &engine->setup.limits;
+    switch (engine->reason) {
+    case RAPILOG_REASON_NONE:
+    case RAPILOG_REASON_COUNT:
+        break;
+    case RAPILOG_REASON_NO_HOLD_UP:
+        quoll_log("no power-fail signal (hold_up 0): writes are acknowledged when they are on the "
+                  "disk");
+        break;
+    case RAPILOG_REASON_TOO_SHORT:
+        quoll_log("hold-up %lu us is too short for reserve %lu us, 2 FLUSHes of %lu us and one "
+                  "block: writes are acknowledged from the disk",
+                  (unsigned long)(limits->hold_up_ns / US),
+                  (unsigned long)(limits->reserve_ns / US),
+                  (unsigned long)(engine->rate.flush_ns / US));
+        break;
+    case RAPILOG_REASON_NOT_MEASURED:
+        quoll_log("a volume's write rate is not known: writes are acknowledged when they are on "
+                  "the disk");
+        break;
+    }
+}
+
+static void log_bound(const struct engine *engine)
+{
+    const struct rate_limits *limits = &engine->setup.limits;
+    quoll_log(
+        "bound %lu KiB in sequence, %lu KiB scattered = (hold-up %lu us - reserve %lu us - "
+        "2 FLUSHes of %lu us) at %lu KiB/s",
+        (unsigned long)(bytes_within(engine, engine->rate.slot_ns) / KIB),
+        (unsigned long)(bytes_within(engine, engine->rate.slot_ns + engine->rate.head_ns) / KIB),
+        (unsigned long)(limits->hold_up_ns / US), (unsigned long)(limits->reserve_ns / US),
+        (unsigned long)(engine->rate.flush_ns / US),
+        (unsigned long)(rate_bytes_per_second(&engine->rate) / KIB));
+}
+
+/* Told when it is new, and when the bytes have halved or doubled since. */
+static void tell_bound(struct engine *engine, enum rapilog_reason before)
+{
+    uint64_t bytes = bytes_within(engine, engine->rate.slot_ns);
+    bool same = engine->reason == before && bytes <= 2 * engine->told_bound &&
+                engine->told_bound <= 2 * bytes;
+    if (same)
+        return;
+    engine->told_bound = bytes;
+    if (engine->reason == RAPILOG_REASON_NONE)
+        log_bound(engine);
+    else
+        log_through(engine);
+}
+
+/* The slowest volume decides. Volumes that cannot be written do not count. */
+static void rebound(struct engine *engine)
+{
+    struct rate worst = {.known = true};
+    uint32_t serving = 0;
+    for (uint32_t number = 0; number < engine->setup.volume_count; number++) {
+        const struct engine_volume *volume = &engine->volume[number];
+        if (volume->state != VOLUME_SERVING || volume->read_only)
+            continue;
+        worst = rate_worse(&worst, &volume->rate);
+        serving++;
+    }
+    if (serving == 0)
+        return;
+    enum rapilog_reason before = engine->bounded ? engine->reason : RAPILOG_REASON_COUNT;
+    uint64_t limit = engine->setup.dirty_limit / BUFFER_BLOCK;
+    engine->bounded = true;
+    engine->rate = worst;
+    engine->budget = rate_budget(&worst, &engine->setup.limits, &engine->reason);
+    buffer_bound(&engine->buffer, limit == 0 || limit > UINT32_MAX ? UINT32_MAX : (uint32_t)limit,
+                 engine->budget, worst.slot_ns, worst.head_ns);
+    tell_bound(engine, before);
+}
+
+/* ---- Mains, drain ---- */
+
+void engine_mains(struct engine *engine)
+{
+    if (engine->phase == ENGINE_MAINS)
+        return;
+    engine->phase = ENGINE_MAINS;
+    engine->drained = false;
+    quoll_log("mains lost: %lu KiB to drain",
+              (unsigned long)(engine->buffer.slots * (BUFFER_BLOCK / KIB)));
+    for (uint32_t number = 0; number < engine->setup.volume_count; number++) {
+        buffer_forget_unpromised(&engine->buffer, number);
+        engine->volume[number].final = FINAL_NONE;
+        engine->volume[number].retry_at = 0;
+    }
+}
+
+void engine_drain(struct engine *engine)
+{
+    if (engine->phase != ENGINE_RUNNING)
+        return;
+    engine->phase = ENGINE_DRAINING;
+    quoll_log("asked to drain: %lu KiB to go; from now on writes are acknowledged from the disk",
+              (unsigned long)(engine->buffer.slots * (BUFFER_BLOCK / KIB)));
+}
+
+static bool all_final(const struct engine *engine)
+{
+    for (uint32_t number = 0; number < engine->setup.volume_count; number++) {
+        const struct engine_volume *volume = &engine->volume[number];
+        if (volume->state == VOLUME_SERVING && volume->final != FINAL_DONE)
+            return false;
+        if (engine->buffer.volume[number].promised_slots > 0)
+            return false;
+    }
+    return true;
+}
+
+static void step_drained(struct engine *engine)
+{
+    bool lost = engine->phase == ENGINE_MAINS && engine->setup.unsafe_no_drain;
+    if (engine->phase == ENGINE_RUNNING || engine->drained || !(lost || all_final(engine)))
+        return;
+    engine->drained = true;
+    quoll_log(lost ? "NOT drained (unsafe_no_drain): acknowledged data is lost"
+                   : "drained: everything acknowledged is on the disk");
+    engine_port_drained();
+}
+
+/* ---- Gauges ---- */
+
+static enum rapilog_state state_of(const struct engine *engine)
+{
+    bool failing = false, serving = false;
+    for (uint32_t number = 0; number < engine->setup.volume_count; number++) {
+        failing = failing || engine->volume[number].failing;
+        serving = serving || engine->volume[number].state == VOLUME_SERVING;
+    }
+    if (engine->drained)
+        return RAPILOG_DRAINED;
+    if (engine->phase != ENGINE_RUNNING)
+        return engine->phase == ENGINE_MAINS ? RAPILOG_MAINS : RAPILOG_DRAINING;
+    if (!serving)
+        return RAPILOG_STARTING;
+    if (failing)
+        return RAPILOG_FAILING;
+    return buffer_can_promise(&engine->buffer) ? RAPILOG_HELD : RAPILOG_THROUGH;
+}
+
+static void update_gauges(struct engine *engine)
+{
+    struct rapilog_gauges *gauges = &engine->gauges;
+    gauges->state = state_of(engine);
+    gauges->reason = engine->reason;
+    gauges->dirty_bytes = (uint64_t)engine->buffer.slots * BUFFER_BLOCK;
+    if (gauges->dirty_bytes > gauges->dirty_high)
+        gauges->dirty_high = gauges->dirty_bytes;
+    gauges->bound_bytes = bytes_within(engine, engine->rate.slot_ns);
+    gauges->bound_scattered = bytes_within(engine, engine->rate.slot_ns + engine->rate.head_ns);
+    gauges->drain_ns = buffer_cost(&engine->buffer);
+    gauges->write_rate = rate_bytes_per_second(&engine->rate);
+    gauges->scattered_ns = engine->rate.head_ns;
+    gauges->flush_ns = engine->rate.flush_ns;
+    gauges->coalesced_bytes = engine->buffer.counters.coalesced;
+    gauges->drained_bytes = engine->buffer.counters.drained;
+    gauges->waiting = 0;
+    for (uint32_t number = 0; number < engine->setup.volume_count; number++)
+        gauges->waiting += engine->volume[number].taken;
+}
+
+static void publish_gauges(const struct engine *engine)
+{
+    uint64_t field[sizeof(struct rapilog_gauges) / sizeof(uint64_t)];
+    uint64_t *out = (uint64_t *)(void *)engine->setup.gauges;
+    memcpy(field, &engine->gauges, sizeof(field));
+    for (size_t i = 0; i < sizeof(field) / sizeof(field[0]); i++)
+        __atomic_store_n(&out[i], field[i], __ATOMIC_RELAXED);
+}
+
+/* ---- Step ---- */
+
+uint64_t engine_step(struct engine *engine, uint64_t now)
+{
+    uint64_t deadline = ENGINE_NEVER;
+    step_measures(engine, now);
+    rebound(engine);
+    for (uint32_t number = 0; number < engine->setup.volume_count; number++)
+        requests_step(engine, &engine->volume[number]);
+    update_gauges(engine);
+    if (!(engine->phase == ENGINE_MAINS && engine->setup.unsafe_no_drain)) {
+        for (uint32_t number = 0; number < engine->setup.volume_count; number++) {
+            struct engine_volume *volume = &engine->volume[number];
+            drain_step(engine, volume, now);
+            uint64_t wish = drain_deadline(engine, volume);
+            if (wish > now && wish < deadline)
+                deadline = wish;
+        }
+    }
+    step_drained(engine);
+    publish_gauges(engine);
+    return deadline;
+}

@@ -1,0 +1,194 @@
+/*
+ * RapiLog's engine: requests in, acknowledgements out, the drain between. All of the service but its transport.
+ *
+ * It is a state machine without clock or threads: the service (rapilog.c) feeds it requests, disk completions and
+ * signals, then calls engine_step(), which does everything that can be done and tells when it wants to be
+ * called again at the latest. What it wants from the world it asks through the four engine_port functions below, which
+ * the service implements on block links, and the tests on a simulated disk. Hence every interleaving can be replayed.
+ *
+ * WHEN A WRITE IS ACKNOWLEDGED. Every write goes into the buffer (buffer.h) and drains from there. A volume is
+ *
+ *     holding    acknowledged as soon as all its bytes are in the buffer ("promised")
+ *     through    acknowledged when no byte of it is in the buffer any more, so when a FLUSH has covered it
+ *
+ * Holding needs: a hold-up time in which the bound (rate.h) allows at least one block, no disk error on the
+ * volume, and that nobody asked to drain. The two differ in nothing else, and a volume changes between them at any
+ * time. A write that does not fit waits at the head of its volume's queue, taken as far as there is space, and is never
+ * refused for that. A FLUSH is complete when everything acknowledged is safe: at once while holding, and
+ * otherwise when nothing promised is left in the buffer.
+ *
+ * READS. Sector by sector: what the buffer holds is copied from it, what it does not hold is read from the disk straight
+ * into the client's memory. Each piece is decided at the instant it is issued, and a sector that is not in the buffer
+ * then is on the disk in its newest acknowledged version; a write that arrives later runs concurrently with the
+ * read, so either version is a right answer. So no piece needs to be patched afterwards.
+ *
+ * DISK ERRORS. What was promised stays and is retried, 10 ms to 5 s apart; the volume is *failing* until everything is on the
+ * disk and acknowledges only what is. Writes that wait for a refused piece are answered with an error.
+ *
+ * LOSS OF MAINS. From engine_mains() on no request is taken or answered; unpromised data is dropped, the
+ * rest drained, flushed, and engine_port_drained() called.
+ */
+#ifndef RAPILOG_ENGINE_H
+#define RAPILOG_ENGINE_H
+
+#include "buffer.h"
+#include "measure.h"
+#include "rate.h"
+
+#include <quoll/block.h>
+#include <quoll/config.h>
+
+#define ENGINE_NONE UINT16_MAX
+#define ENGINE_REQUESTS BLOCK_RING_ENTRIES
+#define ENGINE_COMMANDS BLOCK_RING_ENTRIES
+#define ENGINE_RUNS 16u /* writes of the drain in flight, per volume */
+#define ENGINE_NEVER UINT64_MAX
+
+/* A client's request; in exactly one queue of its volume at a time, or (a read whose pieces are all issued) in none. */
+struct engine_request {
+    struct block_request asked;
+    uint8_t *data;   /* the client's memory */
+    uint64_t number; /* of a write, in the buffer */
+    uint32_t done;   /* sectors: read or issued; written to the buffer */
+    uint32_t pieces; /* of a read, at the disk */
+    enum block_status status;
+    bool promised; /* a write: all of it so far */
+    bool begun, waited;
+    uint16_t next;
+};
+
+struct engine_queue {
+    uint16_t first, last;
+};
+
+enum engine_command_kind {
+    ENGINE_COMMAND_FREE,
+    ENGINE_COMMAND_READ,
+    ENGINE_COMMAND_RUN,
+    ENGINE_COMMAND_FLUSH,
+    ENGINE_COMMAND_FINAL_FLUSH,
+    ENGINE_COMMAND_MEASURE,
+};
+
+struct engine_command { /* in flight at the disk */
+    enum engine_command_kind kind;
+    uint16_t request; /* READ */
+    uint16_t next;    /* FREE */
+    struct buffer_run run;
+};
+
+enum engine_volume_state { VOLUME_ABSENT, VOLUME_MEASURING, VOLUME_SERVING };
+enum engine_final { FINAL_NONE, FINAL_SENT, FINAL_DONE };
+
+struct engine_volume {
+    enum engine_volume_state state;
+    char name[32];
+    uint32_t max_sectors;
+    bool read_only;
+    struct measure measure;
+    struct rate rate;
+
+    struct engine_request request[ENGINE_REQUESTS];
+    struct engine_queue unused;  /* free requests */
+    struct engine_queue writes;  /* not yet taken as a whole; in order */
+    struct engine_queue waiting; /* writes and flushes that wait for the disk */
+    struct engine_queue reads;   /* with pieces to issue */
+    uint32_t taken;              /* requests in use */
+
+    struct engine_command command[ENGINE_COMMANDS];
+    uint16_t unused_command;
+    uint32_t commands, runs; /* in flight */
+
+    bool flush_due;          /* the FLUSH of the flushing epoch is to be sent */
+    enum engine_final final; /* the FLUSH that ends a drain */
+    bool flush_counts;       /* the FLUSH in flight was begun after the drain was asked for */
+    uint64_t writing_since;  /* first run of the writing epoch */
+    uint64_t flushing_since; /* the same of the flushing epoch */
+    uint64_t last_flush;     /* when the last FLUSH was answered */
+
+    bool failing;
+    uint64_t retry_at, retry_after, complain_at;
+    uint64_t refused_sector;
+    uint32_t refused_blocks;
+};
+
+enum engine_phase { ENGINE_RUNNING, ENGINE_DRAINING, ENGINE_MAINS };
+
+struct engine_setup {
+    uint32_t volume_count;
+    uint32_t buffer_number; /* for the disk: of the memory that holds slot data and scratch */
+    uint64_t slots_offset;  /* of the slots' data in that buffer */
+    uint64_t scratch_offset;
+    uint32_t scratch_sectors; /* at least 64 */
+    uint64_t dirty_limit;     /* bytes, 0: none */
+    struct rate_limits limits;
+    bool unsafe_no_drain;
+    bool strict_order; /* an epoch is flushed before the next one is written */
+    struct rapilog_gauges *gauges;
+};
+
+struct engine {
+    struct engine_setup setup;
+    struct buffer buffer;
+    enum engine_phase phase;
+    bool drained;     /* told */
+    struct rate rate; /* the worst of the volumes */
+    enum rapilog_reason reason;
+    uint64_t budget;     /* ns */
+    uint64_t told_bound; /* bytes */
+    bool bounded;        /* there is a bound, of whatever size */
+    struct rapilog_gauges gauges;
+    struct engine_volume volume[BUFFER_MAX_VOLUMES];
+};
+
+/* ---- For the service ---- */
+
+/* The buffer's memory as in buffer_init(). All volumes are ABSENT. */
+void engine_init(struct engine *engine, const struct engine_setup *setup, struct buffer_slot *slots,
+                 uint32_t slot_count, uint32_t *buckets, uint32_t bucket_count, uint8_t *data);
+/* The volume's disk can be used; it is measured first. */
+void engine_disk_ready(struct engine *engine, uint32_t volume, const char *name, uint64_t sectors,
+                       uint32_t max_sectors, bool read_only, uint64_t now);
+bool engine_can_take(const struct engine *engine, uint32_t volume);
+/* A checked request of a serving volume; data: where the client's bytes are. Only when engine_can_take(). */
+void engine_take(struct engine *engine, uint32_t volume, const struct block_request *request,
+                 uint8_t *data);
+void engine_disk_done(struct engine *engine, uint32_t volume, uint64_t id, enum block_status status,
+                      uint64_t now);
+/* The disk will answer nothing any more: everything in flight at it has failed. True when there was something. */
+bool engine_disk_gone(struct engine *engine, uint32_t volume, uint64_t now);
+void engine_mains(struct engine *engine);
+void engine_drain(struct engine *engine);
+/* Returns when to be called again at the latest, ns, or ENGINE_NEVER. */
+uint64_t engine_step(struct engine *engine, uint64_t now);
+
+/* ---- Implemented by the service, or by a test ---- */
+
+bool engine_port_submit(uint32_t volume, const struct block_request *request); /* false: no room */
+void engine_port_complete(uint32_t volume, uint64_t id, enum block_status status);
+void engine_port_serving(uint32_t volume); /* the volume has been measured */
+void engine_port_drained(void);
+
+/* ---- Between requests.c, drain.c and engine.c ---- */
+
+bool engine_holding(const struct engine *engine, const struct engine_volume *volume);
+uint32_t engine_volume_number(const struct engine *engine, const struct engine_volume *volume);
+/* Sends a command; false when the disk has no room. `like` tells kind, request and run. */
+bool engine_send(struct engine *engine, struct engine_volume *volume,
+                 const struct engine_command *like, struct block_request *request);
+void requests_init(struct engine_volume *volume);
+void requests_step(struct engine *engine, struct engine_volume *volume);
+void requests_read_done(struct engine *engine, struct engine_volume *volume, uint16_t number,
+                        enum block_status status);
+/* A slot did not get to the disk; writes that wait for it will be answered with an error. */
+void requests_refused(struct engine_volume *volume, const struct buffer_fate *fate);
+/* An epoch has ended. Answers what waited for it. */
+void requests_settle(struct engine *engine, struct engine_volume *volume, bool failed);
+void drain_step(struct engine *engine, struct engine_volume *volume, uint64_t now);
+void drain_run_done(struct engine *engine, const struct buffer_run *run, bool ok);
+void drain_flush_done(struct engine *engine, struct engine_volume *volume, bool ok, uint64_t now);
+void drain_final_done(struct engine *engine, struct engine_volume *volume, bool ok);
+/* When drain_step() has something to do by itself. */
+uint64_t drain_deadline(const struct engine *engine, const struct engine_volume *volume);
+
+#endif

@@ -1,0 +1,311 @@
+/*
+ * RapiLog: a filter between a VM's virtual disks and the volume service. It acknowledges a write as soon as the bytes
+ * are in its own memory, which no guest, VMM or driver can write, and brings them to the disk behind that; on loss of
+ * mains it drains what is left within the hold-up time.
+ *
+ * This file is the transport: block links on both sides, signals, the timer. What is done with requests is in
+ * engine.c and its siblings. One thread; client link N is stored on disk link N.
+ *
+ * The region "dirty" holds, in this order: the slots' administration, the hash buckets, the scratch memory of
+ * the measurement, the slots' data. The disk reads (and, for the scratch memory, writes) it by DMA.
+ */
+#include "engine.h"
+
+#include <quoll/block_io.h>
+#include <quoll/quoll.h>
+#include <string.h>
+
+#define SMALLEST_DIRTY (UINT64_C(1) << 20)
+#define SMALLEST_SCRATCH (UINT64_C(64) * BLOCK_SECTOR)
+#define LARGEST_SCRATCH ((uint64_t)MEASURE_MOST_SECTORS * BLOCK_SECTOR)
+
+enum disk_state { DISK_AWAITED, DISK_USED, DISK_UNUSABLE, DISK_GONE };
+
+static struct {
+    struct engine engine;
+    struct block_buffers buffers;
+    struct block_server server[CONFIG_MAX_CLIENTS];
+    struct block_client disk[CONFIG_MAX_CLIENTS];
+    enum disk_state state[CONFIG_MAX_CLIENTS];
+    uint32_t count;
+    uint32_t drained;      /* channel */
+    uint64_t mains, drain; /* signals; 0: not connected */
+    uint64_t armed;        /* the timer's deadline, ticks */
+} rapilog;
+
+/* ---- What the engine asks for ---- */
+
+bool engine_port_submit(uint32_t volume, const struct block_request *request)
+{
+    /* A disk that is gone takes everything; settle_gone() then answers. */
+    return rapilog.state[volume] == DISK_GONE ||
+           block_client_submit(&rapilog.disk[volume], request);
+}
+
+void engine_port_complete(uint32_t volume, uint64_t id, enum block_status status)
+{
+    block_server_complete(&rapilog.server[volume], id, status);
+}
+
+void engine_port_serving(uint32_t volume)
+{
+    struct block_geometry geometry = rapilog.disk[volume].geometry;
+    geometry.abilities &= ~(uint32_t)BLOCK_VOLATILE_CACHE;
+    block_server_ready(&rapilog.server[volume], &geometry);
+}
+
+void engine_port_drained(void)
+{
+    (void)quoll_signal(rapilog.drained);
+}
+
+/* ---- Disks ---- */
+
+static uint64_t now_ns(void)
+{
+    return quoll_ns_from_ticks(quoll_now());
+}
+
+/* NULL: the disk can be used. */
+static const char *objection(const struct block_geometry *geometry)
+{
+    bool read_only = (geometry->abilities & BLOCK_IS_READ_ONLY) != 0;
+    if ((geometry->abilities & BLOCK_CAN_FLUSH) == 0 && !read_only)
+        return "RapiLog needs a disk that can flush; this one cannot";
+    if ((geometry->abilities & BLOCK_WHOLE_BLOCKS) != 0 && geometry->physical_block > BUFFER_BLOCK)
+        return "RapiLog cannot use a disk with blocks above 4096 bytes";
+    return NULL;
+}
+
+static void refuse_disk(uint32_t number, const char *reason)
+{
+    rapilog.state[number] = DISK_UNUSABLE;
+    quoll_log("disk%u cannot be used: %s", number, reason);
+    block_server_failed(&rapilog.server[number], reason);
+}
+
+static void use_disk(uint32_t number)
+{
+    const struct block_geometry *geometry = &rapilog.disk[number].geometry;
+    const char *reason = objection(geometry);
+    if (reason != NULL) {
+        refuse_disk(number, reason);
+        return;
+    }
+    uint32_t most = geometry->max_sectors;
+    if (most > BUFFER_BLOCK_SECTORS)
+        most -= most % BUFFER_BLOCK_SECTORS;
+    rapilog.state[number] = DISK_USED;
+    engine_disk_ready(&rapilog.engine, number, geometry->name, geometry->sectors, most,
+                      (geometry->abilities & BLOCK_IS_READ_ONLY) != 0, now_ns());
+}
+
+static void lose_disk(uint32_t number)
+{
+    rapilog.state[number] = DISK_GONE;
+    quoll_log("disk%u is gone: %s. Acknowledged data that was not written yet is kept, but cannot "
+              "get to it",
+              number, rapilog.disk[number].reason);
+}
+
+static void look_at_disk(uint32_t number)
+{
+    enum block_link_state link = block_client_state(&rapilog.disk[number]);
+    if (rapilog.state[number] == DISK_AWAITED && link == BLOCK_LINK_READY)
+        use_disk(number);
+    else if (rapilog.state[number] == DISK_AWAITED && link == BLOCK_LINK_FAILED)
+        refuse_disk(number, rapilog.disk[number].reason);
+    struct block_completion completion;
+    while (block_client_take(&rapilog.disk[number], &completion))
+        engine_disk_done(&rapilog.engine, number, completion.id,
+                         (enum block_status)completion.status, now_ns());
+    if (rapilog.state[number] == DISK_USED && link == BLOCK_LINK_FAILED)
+        lose_disk(number);
+}
+
+/* True when something was answered in the place of a disk that is gone. */
+static bool settle_gone(void)
+{
+    bool any = false;
+    for (uint32_t number = 0; number < rapilog.count; number++)
+        if (rapilog.state[number] == DISK_GONE)
+            any = engine_disk_gone(&rapilog.engine, number, now_ns()) || any;
+    return any;
+}
+
+/* ---- Clients ---- */
+
+static void take_requests(uint32_t number)
+{
+    struct block_server *server = &rapilog.server[number];
+    struct block_request request;
+    while (engine_can_take(&rapilog.engine, number) && block_server_take(server, &request)) {
+        uint8_t *base = NULL;
+        if (request.operation != BLOCK_FLUSH)
+            base = rapilog.buffers.buffer[request.buffer].address;
+        if (base == NULL && request.operation != BLOCK_FLUSH)
+            block_server_complete(server, request.id, BLOCK_BAD_REQUEST);
+        else
+            engine_take(&rapilog.engine, number, &request,
+                        base == NULL ? NULL : base + request.offset);
+    }
+}
+
+/* ---- The loop ---- */
+
+static void act_on(uint64_t signals)
+{
+    /* Mains first: nothing that arrived with it may be answered any more. */
+    if ((signals & rapilog.mains) != 0)
+        engine_mains(&rapilog.engine);
+    if ((signals & rapilog.drain) != 0)
+        engine_drain(&rapilog.engine);
+}
+
+static uint64_t pass(void)
+{
+    uint64_t deadline;
+    for (uint32_t number = 0; number < rapilog.count; number++) {
+        look_at_disk(number);
+        take_requests(number);
+    }
+    do
+        deadline = engine_step(&rapilog.engine, now_ns());
+    while (settle_gone());
+    for (uint32_t number = 0; number < rapilog.count; number++) {
+        block_client_publish(&rapilog.disk[number]);
+        block_server_publish(&rapilog.server[number]);
+    }
+    return deadline;
+}
+
+/* False when something has arrived meanwhile. A link whose requests cannot be taken now is not slept on. */
+static bool fall_asleep(void)
+{
+    bool quiet = true;
+    for (uint32_t number = 0; number < rapilog.count; number++) {
+        quiet = block_client_sleep(&rapilog.disk[number]) && quiet;
+        if (engine_can_take(&rapilog.engine, number))
+            quiet = block_server_sleep(&rapilog.server[number]) && quiet;
+    }
+    return quiet;
+}
+
+static void wake_up(void)
+{
+    for (uint32_t number = 0; number < rapilog.count; number++) {
+        block_client_awake(&rapilog.disk[number]);
+        block_server_awake(&rapilog.server[number]);
+    }
+}
+
+static void arm(uint64_t deadline)
+{
+    if (deadline == rapilog.armed)
+        return;
+    rapilog.armed = deadline;
+    (void)quoll_timer_set(deadline);
+}
+
+/* Waits for signals, or only takes what is pending when there is work: a busy client must not hide loss of mains. */
+static uint64_t take_signals(uint64_t deadline_ns)
+{
+    bool quiet = fall_asleep();
+    if (quiet)
+        arm(deadline_ns == ENGINE_NEVER ? QUOLL_NEVER : quoll_ticks_from_ns(deadline_ns) + 1);
+    else
+        arm(0);
+    uint64_t signals = quoll_wait();
+    if ((signals & QUOLL_SIGNAL_TIMER) != 0)
+        rapilog.armed = QUOLL_NEVER;
+    wake_up();
+    return signals;
+}
+
+/* ---- Start ---- */
+
+static uint64_t optional_signal(const char *name)
+{
+    return quoll_find(QUOLL_ENVIRONMENT_RECEIVE, name) == NULL ? 0 : quoll_receive(name);
+}
+
+static uint64_t page_aligned(uint64_t bytes)
+{
+    return (bytes + QUOLL_PAGE_SIZE - 1) / QUOLL_PAGE_SIZE * QUOLL_PAGE_SIZE;
+}
+
+static uint32_t power_of_two_above(uint32_t value)
+{
+    uint32_t power = 1;
+    while (power < value)
+        power *= 2;
+    return power;
+}
+
+static uint64_t scratch_size(uint64_t region)
+{
+    uint64_t size = region / 8 / QUOLL_PAGE_SIZE * QUOLL_PAGE_SIZE;
+    if (size < SMALLEST_SCRATCH)
+        size = SMALLEST_SCRATCH;
+    return size < LARGEST_SCRATCH ? size : LARGEST_SCRATCH;
+}
+
+/* Divides the region "dirty" and starts the engine on it. */
+static void divide(uint8_t *dirty, uint64_t size, struct engine_setup *setup)
+{
+    uint64_t scratch = scratch_size(size);
+    uint64_t per_slot = BUFFER_BLOCK + sizeof(struct buffer_slot) + 2 * sizeof(uint32_t);
+    uint64_t slots = (size - scratch - 3 * QUOLL_PAGE_SIZE) / per_slot;
+    if (slots > BUFFER_MAX_SLOTS)
+        slots = BUFFER_MAX_SLOTS;
+    uint32_t buckets = power_of_two_above((uint32_t)slots / 2 + 1);
+    uint64_t buckets_at = page_aligned(slots * sizeof(struct buffer_slot));
+    setup->scratch_offset = page_aligned(buckets_at + buckets * sizeof(uint32_t));
+    setup->scratch_sectors = (uint32_t)(scratch / BLOCK_SECTOR);
+    setup->slots_offset = setup->scratch_offset + scratch;
+    QUOLL_ASSERT(setup->slots_offset + slots * BUFFER_BLOCK <= size);
+    engine_init(&rapilog.engine, setup, (struct buffer_slot *)(void *)dirty, (uint32_t)slots,
+                (uint32_t *)(void *)(dirty + buckets_at), buckets, dirty + setup->slots_offset);
+}
+
+static void start(void)
+{
+    struct rapilog_config config;
+    memset(&rapilog, 0, sizeof(rapilog));
+    memcpy(&config, quoll_memory("config", sizeof(config)), sizeof(config));
+    if (config.client_count == 0 || config.client_count > CONFIG_MAX_CLIENTS)
+        quoll_fail("config: client_count is %u; allowed are 1 to %u", config.client_count,
+                   CONFIG_MAX_CLIENTS);
+    rapilog.count = config.client_count;
+    rapilog.armed = QUOLL_NEVER;
+    rapilog.mains = optional_signal("mains");
+    rapilog.drain = optional_signal("drain");
+    rapilog.drained = quoll_handle("drained", QUOLL_OBJECT_CHANNEL);
+    if (config.hold_up_ns != 0 && rapilog.mains == 0)
+        quoll_log("WARNING: hold_up is given, but no power-fail signal \"mains\" is connected");
+    struct engine_setup setup = {
+        .volume_count = config.client_count,
+        .buffer_number = config.buffer,
+        .dirty_limit = config.dirty_limit,
+        .limits = {rapilog.mains == 0 ? 0 : config.hold_up_ns, config.reserve_ns,
+                   config.disk_sharers},
+        .unsafe_no_drain = config.unsafe_no_drain != 0,
+        .strict_order = config.strict_order != 0,
+        .gauges = quoll_memory("gauges", sizeof(struct rapilog_gauges)),
+    };
+    uint8_t *dirty = quoll_memory("dirty", SMALLEST_DIRTY);
+    divide(dirty, quoll_find(QUOLL_ENVIRONMENT_MEMORY, "dirty")->size, &setup);
+    block_buffers_find(&rapilog.buffers);
+    for (uint32_t number = 0; number < rapilog.count; number++) {
+        block_server_find(&rapilog.server[number], number, &rapilog.buffers,
+                          config.allowed_buffers[number]);
+        block_client_find(&rapilog.disk[number], number);
+    }
+}
+
+void component_main(void)
+{
+    start();
+    for (;;)
+        act_on(take_signals(pass()));
+}

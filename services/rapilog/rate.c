@@ -1,0 +1,117 @@
+/* The cost model of a disk; see rate.h. Times are clamped, so that no sum or product overflows. */
+#include "rate.h"
+
+#include "buffer.h"
+
+#define NS_PER_SECOND UINT64_C(1000000000)
+#define LONGEST (UINT64_C(1) << 40) /* ns, 18 minutes: slower than that is as bad */
+#define STEEPEST 8u /* one epoch makes the transfer cost at most that many times larger */
+#define GROWTH 16u
+
+static uint64_t clamp(uint64_t ns)
+{
+    if (ns == 0)
+        return 1;
+    return ns < LONGEST ? ns : LONGEST;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* What remains of an epoch's time without its fixed part, which is not known exactly: at least half. */
+static uint64_t without_flush(uint64_t ns, uint64_t flush)
+{
+    return ns > 2 * flush ? ns - flush : ns / 2;
+}
+
+void rate_begin(struct rate *rate, const struct rate_sample *sample)
+{
+    uint64_t flush = clamp(sample->flush_least);
+    rate->flush_ns = clamp(larger(flush, sample->flush_most));
+    rate->slot_ns = clamp(without_flush(clamp(sample->long_ns), flush) / sample->long_slots);
+    rate->head_ns = rate->flush_ns;
+    if (sample->scattered_slots > 0)
+        rate->head_ns =
+            clamp(without_flush(clamp(sample->scattered_ns), flush) / sample->scattered_slots);
+    rate->known = true;
+}
+
+static uint64_t work_ns(const struct rate *rate, uint32_t slots, uint32_t heads)
+{
+    return slots * rate->slot_ns + heads * rate->head_ns;
+}
+
+/* cost * actual / expected, without overflow: both times are below 2^61, the ratio is taken in 1/1024. */
+static uint64_t scaled(uint64_t cost, uint64_t actual, uint64_t expected)
+{
+    uint64_t ratio = actual / (expected / 1024 + 1);
+    return clamp(cost * larger(ratio, 1) / 1024);
+}
+
+static uint64_t grown(uint64_t cost, uint64_t aim)
+{
+    return aim < cost ? clamp(cost - (cost - aim) / GROWTH) : cost;
+}
+
+/* Most of the epoch was transfer: what it says about the flush is lost in it. */
+static void follow_transfer(struct rate *rate, uint64_t work, uint64_t actual)
+{
+    if (actual > work) {
+        uint64_t capped = actual / STEEPEST > work ? work * STEEPEST : actual;
+        rate->slot_ns = larger(rate->slot_ns, scaled(rate->slot_ns, capped, work));
+        rate->head_ns = larger(rate->head_ns, scaled(rate->head_ns, capped, work));
+    } else {
+        rate->slot_ns = grown(rate->slot_ns, scaled(rate->slot_ns, actual, work));
+        rate->head_ns = grown(rate->head_ns, scaled(rate->head_ns, actual, work));
+    }
+}
+
+void rate_follow(struct rate *rate, uint32_t slots, uint32_t heads, uint64_t elapsed_ns)
+{
+    uint64_t elapsed = clamp(elapsed_ns);
+    uint64_t work = work_ns(rate, slots, heads);
+    if (work > rate->flush_ns)
+        follow_transfer(rate, work, elapsed > rate->flush_ns ? elapsed - rate->flush_ns : 1);
+    else if (elapsed > work + rate->flush_ns)
+        rate->flush_ns = clamp(elapsed - work);
+    else
+        rate->flush_ns = grown(rate->flush_ns, elapsed > work ? elapsed - work : 1);
+}
+
+struct rate rate_worse(const struct rate *a, const struct rate *b)
+{
+    return (struct rate){
+        .slot_ns = larger(a->slot_ns, b->slot_ns),
+        .head_ns = larger(a->head_ns, b->head_ns),
+        .flush_ns = larger(a->flush_ns, b->flush_ns),
+        .known = a->known && b->known,
+    };
+}
+
+uint64_t rate_bytes_per_second(const struct rate *rate)
+{
+    return rate->slot_ns == 0 ? 0 : BUFFER_BLOCK * NS_PER_SECOND / rate->slot_ns;
+}
+
+uint64_t rate_budget(const struct rate *rate, const struct rate_limits *limits,
+                     enum rapilog_reason *reason)
+{
+    *reason = RAPILOG_REASON_NO_HOLD_UP;
+    if (limits->hold_up_ns == 0)
+        return 0;
+    *reason = RAPILOG_REASON_NOT_MEASURED;
+    if (!rate->known)
+        return 0;
+    *reason = RAPILOG_REASON_TOO_SHORT;
+    uint64_t hold_up = clamp(limits->hold_up_ns);
+    uint64_t taken = clamp(limits->reserve_ns) + 2 * rate->flush_ns;
+    if (hold_up <= taken)
+        return 0;
+    uint64_t budget = (hold_up - taken) / larger(limits->sharers, 1);
+    if (budget < rate->slot_ns + rate->head_ns)
+        return 0;
+    *reason = RAPILOG_REASON_NONE;
+    return budget;
+}
