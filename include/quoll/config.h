@@ -123,6 +123,7 @@ struct vmm_config {
             write_through; /* 1: do not offer VIRTIO_BLK_F_FLUSH; every write is complete when acknowledged */
     } disk[VMM_MAX_DISKS];
     char command_line[2048];
+    uint64_t boot_time; /* of the wall clock when the system counter was 0: seconds since 1970 */
 };
 
 #endif

@@ -1,0 +1,146 @@
+/*
+ * Life of the guest: start, reset, off (states in vm.h). Device thread only.
+ *
+ * A reset is what it is on hardware: every vCPU stops, the devices forget their drivers, and vCPU 0 starts
+ * a freshly loaded kernel; the rest of memory stays as it is. Before that, the disks have answered what
+ * the old guest had asked of them, so nothing of it can happen under the new one.
+ */
+#include "vm.h"
+#include <quoll/quoll.h>
+#include <stdarg.h>
+
+static uint32_t load(const uint32_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_SEQ_CST);
+}
+
+static void tell(struct vm *vm, enum vm_state state)
+{
+    __atomic_store_n(&vm->status->state, state, __ATOMIC_RELEASE);
+    if (vm->has_supervisor)
+        (void)quoll_signal(vm->supervisor_channel);
+}
+
+static void off(struct vm *vm, enum vm_state state)
+{
+    vm->life = LIFE_OFF;
+    tell(vm, state);
+}
+
+static void fill_seed(struct vm *vm, uint8_t *seed, size_t size)
+{
+    random_bytes(&vm->random, seed, size);
+}
+
+static void run(struct vm *vm)
+{
+    struct loaded loaded;
+    struct machine machine = {
+        .vcpu_count = vm->vcpu_count,
+        .ram_size = vm->ram.size,
+        .command_line = vm->config->command_line,
+    };
+    for (uint32_t slot = 0; slot < VIRT_VIRTIO_SLOTS; slot++)
+        machine.virtio_slots |= (uint32_t)(vm->slot[slot] != NULL) << slot;
+    fill_seed(vm, machine.seed, sizeof(machine.seed));
+    if (!loader_load(&vm->ram, vm->kernel, vm->initrd, &machine, &loaded)) {
+        quoll_log("VM %s cannot start: %s", vm->config->name, loaded.problem);
+        quoll_format(vm->status->message, sizeof(vm->status->message), "%s", loaded.problem);
+        off(vm, VM_FAILED);
+        return;
+    }
+    power_reset(&vm->power);
+    (void)power_start(&vm->power, 0, loaded.entry, loaded.device_tree);
+    vm->life = LIFE_RUNNING;
+    tell(vm, VM_RUNNING);
+    __atomic_store_n(&vm->run, 1, __ATOMIC_SEQ_CST);
+    (void)quoll_signal(vm->vcpu[0].kick_channel);
+}
+
+static void stop(struct vm *vm)
+{
+    vm->life = LIFE_STOPPING;
+    __atomic_store_n(&vm->run, 0, __ATOMIC_SEQ_CST);
+    for (uint32_t i = 0; i < vm->vcpu_count; i++)
+        (void)quoll_signal(vm->vcpu[i].kick_channel);
+}
+
+static bool all_stopped(const struct vm *vm)
+{
+    for (uint32_t i = 0; i < vm->vcpu_count; i++)
+        if (load(&vm->vcpu[i].running))
+            return false;
+    return true;
+}
+
+static bool disks_are_known(struct vm *vm)
+{
+    for (uint32_t i = 0; i < vm->disk_count; i++)
+        if (block_client_state(&vm->link[i]) == BLOCK_LINK_STARTING)
+            return false;
+    return true;
+}
+
+/* A disk that cannot be used does not keep the guest from starting, but its user must know. */
+static void report_disks(struct vm *vm)
+{
+    for (uint32_t i = 0; i < vm->disk_count; i++) {
+        if (block_client_state(&vm->link[i]) != BLOCK_LINK_FAILED)
+            continue;
+        quoll_log("disk %u of VM %s cannot be used: %s", i, vm->config->name, vm->link[i].reason);
+        quoll_format(vm->status->message, sizeof(vm->status->message), "disk %u cannot be used: %s",
+                     i, vm->link[i].reason);
+    }
+}
+
+/* Takes what is asked for; OFF wins over RESET. */
+static enum life_request take_request(struct vm *vm)
+{
+    uint32_t asked = __atomic_exchange_n(&vm->request, LIFE_REQUEST_NONE, __ATOMIC_SEQ_CST);
+    uint32_t wish = __atomic_exchange_n(&vm->status->wish, VM_WISH_NONE, __ATOMIC_SEQ_CST);
+    if (wish == VM_WISH_OFF || (asked & LIFE_REQUEST_OFF))
+        return LIFE_REQUEST_OFF;
+    return wish == VM_WISH_RESET || asked != 0 ? LIFE_REQUEST_RESET : LIFE_REQUEST_NONE;
+}
+
+static void finish_stop(struct vm *vm)
+{
+    if (vm->goal == LIFE_REQUEST_OFF) {
+        quoll_log("VM %s is off", vm->config->name);
+        off(vm, VM_OFF);
+        return;
+    }
+    vm->status->resets++;
+    quoll_log("VM %s resets", vm->config->name);
+    run(vm);
+}
+
+void life_step(struct vm *vm)
+{
+    enum life_request request = take_request(vm);
+    if (vm->life == LIFE_WAITING && disks_are_known(vm)) {
+        report_disks(vm);
+        devices_start(vm);
+        run(vm);
+    }
+    if (vm->life == LIFE_RUNNING && request != LIFE_REQUEST_NONE) {
+        vm->goal = request;
+        stop(vm);
+    } else if (vm->life == LIFE_OFF && request == LIFE_REQUEST_RESET) {
+        vm->goal = request;
+        stop(vm);
+    }
+    if (vm->life == LIFE_STOPPING && all_stopped(vm)) {
+        devices_reset(vm);
+        vm->life = LIFE_DRAINING;
+    }
+    if (vm->life == LIFE_DRAINING && devices_are_quiet(vm))
+        finish_stop(vm);
+}
+
+void life_start(struct vm *vm)
+{
+    vm->life = LIFE_WAITING;
+    tell(vm, VM_STARTING);
+    life_step(vm);
+}

@@ -1,0 +1,36 @@
+/*
+ * The guest's UART: an Arm PL011 (DDI 0183), enough for early consoles, Linux's amba-pl011 with interrupts,
+ * and firmware. Its line speed is that of the console stream. Device thread only.
+ */
+#ifndef VMM_PL011_H
+#define VMM_PL011_H
+
+#include "console_hub.h"
+#include "fdt.h"
+#include "vgic.h"
+
+#define PL011_FIFO 16u
+
+struct pl011 {
+    struct vgic *vgic;
+    struct console *console;
+    uint32_t raw, mask; /* interrupts: UARTRIS, UARTIMSC */
+    uint32_t line_control, control, fifo_levels, dma;
+    uint32_t baud_integer, baud_fraction, low_power;
+    uint32_t looks; /* at UARTFR since the last byte sent: a guest that polls for input */
+    uint32_t received, receive_first; /* receive FIFO */
+    uint8_t receive[PL011_FIFO];
+    uint32_t held; /* transmit FIFO: bytes that the stream had no space for */
+    uint8_t transmit[PL011_FIFO];
+};
+
+void pl011_start(struct pl011 *uart, struct vgic *vgic, struct console *console);
+void pl011_reset(struct pl011 *uart);
+void pl011_access(struct pl011 *uart, struct access *access);
+/* Whether the guest waits for input here, and there is room for some. */
+bool pl011_wants_input(const struct pl011 *uart);
+/* The stream has space, or input (which is taken only when the UART is to get it). */
+void pl011_move(struct pl011 *uart, bool input);
+void pl011_describe(struct fdt *tree, uint32_t clock);
+
+#endif
