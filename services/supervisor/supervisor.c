@@ -1,0 +1,323 @@
+/*
+ * The supervisor: life and end of the system.
+ *
+ *     RUNNING --- all VMs off or failed ---> DRAINING (clean)  --.
+ *        |                                       | mains         |--- every drainable service has answered,
+ *        '--------- loss of mains -----------> DRAINING (mains) -'    or has failed ---> ANNOUNCING ---> machine off
+ *
+ * DRAINING: each drainable service (RapiLog) was told why and answers once everything it has acknowledged is on the disk. At
+ * loss of mains the vCPUs are suspended first, so that nothing new competes for the disk. The supervisor does not limit
+ * the time: a slow disk is no reason to lose data, and at loss of mains the power supply sets the limit.
+ * ANNOUNCING: the notice (quoll/stream.h) is logged and the console is asked to get it out; a console that does
+ * not answer is waited for only ANNOUNCE_NS.
+ *
+ * A VM counts as failed when its VMM says so or has faulted itself; other VMs go on. A drainable service that has
+ * faulted cannot be waited for; what it had acknowledged and not written is lost, and that is said.
+ */
+#include <quoll/config.h>
+#include <quoll/life.h>
+#include <quoll/quoll.h>
+#include <string.h>
+
+#define ANNOUNCE_NS UINT64_C(2000000000)
+#define REMIND_NS UINT64_C(10000000000)
+#define NOTICE_TEXT 120 /* so that the whole notice is one line of the log */
+
+enum state { RUNNING, DRAINING, ANNOUNCING };
+/* As in the notice; of several the worst counts. */
+enum outcome { OUTCOME_CLEAN = 0, OUTCOME_FAILED = 1, OUTCOME_MAINS_LOST = 2 };
+
+struct vm {
+    char name[QUOLL_NAME_SIZE];
+    const struct vm_status *status; /* written by the VMM: read each field once */
+    uint64_t changed, fault;        /* signals; 0: there is none */
+    uint32_t thread_count;
+    uint32_t resets;
+    bool over; /* off or failed */
+};
+
+struct drain {
+    char name[QUOLL_NAME_SIZE];
+    uint32_t mains, drain; /* channels */
+    uint64_t drained, fault;
+    bool over; /* drained or failed */
+};
+
+static struct {
+    enum state state;
+    bool mains_lost;
+    struct vm vms[QUOLL_MAX_VMS];
+    uint32_t vm_count;
+    struct drain drains[CONFIG_MAX_CLIENTS];
+    uint32_t drain_count;
+    uint64_t mains, fault, flushed;
+    uint64_t announced_until; /* counter value */
+    uint32_t machine;
+    char failure[NOTICE_TEXT]; /* the first; empty: there was none */
+} supervisor;
+
+/* ------------------------------------------------------------------------------------------------ the end */
+
+static void timer_in(uint64_t ns)
+{
+    quoll_timer_set(quoll_now() + quoll_ticks_from_ns(ns));
+}
+
+static void note_failure(const char *who, const char *why)
+{
+    quoll_log("%s has failed: %s", who, why);
+    if (supervisor.failure[0] == 0)
+        quoll_format(supervisor.failure, sizeof supervisor.failure, "%s has failed: %s", who, why);
+}
+
+static void announce(void)
+{
+    enum outcome outcome = OUTCOME_CLEAN;
+    const char *text = "all VMs powered off";
+    if (supervisor.mains_lost) {
+        outcome = OUTCOME_MAINS_LOST;
+        text = "the mains were lost; everything acknowledged is on the disk";
+    }
+    if (supervisor.failure[0] != 0) {
+        outcome = OUTCOME_FAILED;
+        text = supervisor.failure;
+    }
+    supervisor.state = ANNOUNCING;
+    quoll_log("switching the machine off: %s", text);
+    quoll_log("notice: off %u %s", (unsigned)outcome, text);
+    supervisor.announced_until =
+        quoll_now() + (supervisor.flushed == 0 ? 0 : quoll_ticks_from_ns(ANNOUNCE_NS));
+    quoll_timer_set(supervisor.announced_until);
+    if (supervisor.flushed != 0)
+        quoll_signal(quoll_handle("console-flush", QUOLL_OBJECT_CHANNEL));
+}
+
+static void announce_when_drained(void)
+{
+    for (uint32_t i = 0; i < supervisor.drain_count; i++)
+        if (!supervisor.drains[i].over)
+            return;
+    announce();
+}
+
+static void drain_all(void)
+{
+    for (uint32_t i = 0; i < supervisor.drain_count; i++) {
+        struct drain *drain = &supervisor.drains[i];
+        if (!drain->over)
+            quoll_signal(supervisor.mains_lost ? drain->mains : drain->drain);
+    }
+    supervisor.state = DRAINING;
+    timer_in(REMIND_NS);
+    announce_when_drained();
+}
+
+static void remind(void)
+{
+    for (uint32_t i = 0; i < supervisor.drain_count; i++)
+        if (!supervisor.drains[i].over)
+            quoll_log("still waiting for %s to write what it has acknowledged",
+                      supervisor.drains[i].name);
+    timer_in(REMIND_NS);
+}
+
+static void switch_off(void)
+{
+    enum quoll_status status = quoll_machine_control(supervisor.machine, QUOLL_MACHINE_OFF);
+    quoll_fail("the kernel refuses to switch the machine off (status %u)", (unsigned)status);
+}
+
+/* ------------------------------------------------------------------------------------------------ what can happen */
+
+static void suspend_vcpus(uint32_t number)
+{
+    char name[QUOLL_NAME_SIZE];
+    for (uint32_t i = 0; i < supervisor.vms[number].thread_count; i++) {
+        quoll_format(name, sizeof name, "vm%u.thread%u", number, i);
+        quoll_thread_control(quoll_handle(name, QUOLL_OBJECT_THREAD), QUOLL_THREAD_SUSPEND);
+    }
+}
+
+static void mains_lost(void)
+{
+    if (supervisor.mains_lost || supervisor.state == ANNOUNCING)
+        return;
+    supervisor.mains_lost = true;
+    for (uint32_t i = 0; i < supervisor.vm_count; i++)
+        suspend_vcpus(i);
+    drain_all();
+    quoll_log("the mains are lost: the VMs stand still");
+}
+
+static void vm_is_over(struct vm *vm)
+{
+    vm->over = true;
+    for (uint32_t i = 0; i < supervisor.vm_count; i++)
+        if (!supervisor.vms[i].over)
+            return;
+    if (supervisor.state == RUNNING)
+        drain_all();
+}
+
+/* The VMM's own words: whatever bytes it has left there, as one line of text. */
+static void copy_message(const struct vm_status *status, char *text, size_t size)
+{
+    size_t limit = size - 1 < sizeof status->message ? size - 1 : sizeof status->message;
+    size_t length = 0;
+    for (; length < limit; length++) {
+        char c = __atomic_load_n(&status->message[length], __ATOMIC_RELAXED);
+        if (c == 0)
+            break;
+        text[length] = (uint8_t)c < ' ' || c == 0x7f ? '?' : c;
+    }
+    text[length] = 0;
+}
+
+static void note_resets(struct vm *vm)
+{
+    uint32_t resets = __atomic_load_n(&vm->status->resets, __ATOMIC_RELAXED);
+    if (resets != vm->resets)
+        quoll_log("VM %s was reset (%u)", vm->name, resets);
+    vm->resets = resets;
+}
+
+static void vm_has_failed(struct vm *vm, const char *why)
+{
+    char who[QUOLL_NAME_SIZE + 4];
+    quoll_format(who, sizeof who, "VM %s", vm->name);
+    note_failure(who, why);
+    vm_is_over(vm);
+}
+
+static void vm_changed(struct vm *vm)
+{
+    char message[sizeof vm->status->message + 1];
+    uint32_t state = __atomic_load_n(&vm->status->state, __ATOMIC_ACQUIRE);
+    if (vm->over)
+        return;
+    note_resets(vm);
+    if (state == VM_FAILED) {
+        copy_message(vm->status, message, sizeof message);
+        vm_has_failed(vm, message);
+    } else if (state == VM_OFF) {
+        quoll_log("VM %s is off", vm->name);
+        vm_is_over(vm);
+    }
+}
+
+static void drain_is_over(struct drain *drain)
+{
+    bool was_over = drain->over;
+    drain->over = true;
+    if (supervisor.state == DRAINING && !was_over)
+        announce_when_drained();
+}
+
+static void drain_failed(struct drain *drain)
+{
+    note_failure(drain->name, "writes that it has acknowledged may be lost");
+    drain_is_over(drain);
+}
+
+static void serve_vms(uint64_t signals)
+{
+    for (uint32_t i = 0; i < supervisor.vm_count; i++) {
+        struct vm *vm = &supervisor.vms[i];
+        if ((signals & vm->changed) != 0)
+            vm_changed(vm);
+        if ((signals & vm->fault) != 0 && !vm->over)
+            vm_has_failed(vm, "its VMM has stopped; the report is in the log");
+    }
+}
+
+static void serve_drains(uint64_t signals)
+{
+    for (uint32_t i = 0; i < supervisor.drain_count; i++) {
+        struct drain *drain = &supervisor.drains[i];
+        if ((signals & drain->fault) != 0)
+            drain_failed(drain);
+        /* before it was asked it has nothing to answer */
+        if ((signals & drain->drained) != 0 && supervisor.state == DRAINING)
+            drain_is_over(drain);
+    }
+}
+
+static void serve(uint64_t signals)
+{
+    serve_drains(signals); /* first: who has just finished need not hurry */
+    if ((signals & supervisor.mains) != 0)
+        mains_lost();
+    serve_vms(signals);
+    if ((signals & supervisor.fault) != 0)
+        note_failure("a component", "its name and the report are in the log");
+    if (supervisor.state == ANNOUNCING &&
+        ((signals & supervisor.flushed) != 0 || quoll_now() >= supervisor.announced_until))
+        switch_off();
+    if (supervisor.state == DRAINING && (signals & QUOLL_SIGNAL_TIMER) != 0)
+        remind();
+}
+
+/* ------------------------------------------------------------------------------------------------ set-up */
+
+static uint64_t receive_if_any(const char *name)
+{
+    const struct quoll_environment_entry *entry = quoll_find(QUOLL_ENVIRONMENT_RECEIVE, name);
+    return entry == NULL ? 0 : QUOLL_SIGNAL(entry->number);
+}
+
+static uint64_t fault_of(const char *kind, uint32_t number)
+{
+    char name[QUOLL_NAME_SIZE];
+    quoll_format(name, sizeof name, "%s%u.fault", kind, number);
+    return receive_if_any(name);
+}
+
+static void copy_name(char to[QUOLL_NAME_SIZE], const char from[QUOLL_NAME_SIZE])
+{
+    quoll_format(to, QUOLL_NAME_SIZE, "%.*s", QUOLL_NAME_SIZE - 1, from);
+}
+
+static void find_vms(const struct supervisor_config *config)
+{
+    if (config->vm_count > QUOLL_MAX_VMS)
+        quoll_fail("config names %u VMs, at most %u are possible", config->vm_count, QUOLL_MAX_VMS);
+    for (uint32_t i = 0; i < config->vm_count; i++) {
+        struct vm *vm = &supervisor.vms[i];
+        copy_name(vm->name, config->vm[i].name);
+        vm->status = quoll_memory(quoll_numbered("vm", i), sizeof *vm->status);
+        vm->changed = quoll_receive(quoll_numbered("vm", i));
+        vm->fault = fault_of("vm", i);
+        vm->thread_count = config->vm[i].thread_count;
+    }
+    supervisor.vm_count = config->vm_count;
+}
+
+static void find_drains(const struct supervisor_config *config)
+{
+    if (config->drain_count > CONFIG_MAX_CLIENTS)
+        quoll_fail("config names %u drainable services, at most %u are possible",
+                   config->drain_count, CONFIG_MAX_CLIENTS);
+    for (uint32_t i = 0; i < config->drain_count; i++) {
+        struct drain *drain = &supervisor.drains[i];
+        copy_name(drain->name, config->drain[i]);
+        drain->mains = quoll_handle(quoll_numbered("mains", i), QUOLL_OBJECT_CHANNEL);
+        drain->drain = quoll_handle(quoll_numbered("drain", i), QUOLL_OBJECT_CHANNEL);
+        drain->drained = quoll_receive(quoll_numbered("drained", i));
+        drain->fault = fault_of("drain", i);
+    }
+    supervisor.drain_count = config->drain_count;
+}
+
+void component_main(void)
+{
+    const struct supervisor_config *config = quoll_memory("config", sizeof *config);
+    memset(&supervisor, 0, sizeof supervisor);
+    find_vms(config);
+    find_drains(config);
+    supervisor.mains = receive_if_any("mains");
+    supervisor.fault = receive_if_any("fault");
+    supervisor.flushed = receive_if_any("console-flushed");
+    supervisor.machine = quoll_handle("machine", QUOLL_OBJECT_MACHINE);
+    for (;;)
+        serve(quoll_wait());
+}

@@ -1,0 +1,314 @@
+/* The end of a system in every order it can come: VMs that power off or fail, drains that answer or die, mains that fail. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <quoll/config.h>
+#include <quoll/life.h>
+#include <quoll/twin.h>
+#include <string.h>
+
+void supervisor_main(void);
+
+/* Two VMs with two vCPUs each; their VMMs do nothing by themselves, the test speaks for them. Two drains. */
+enum { VMS = 2, VCPUS = 2, DRAINS = 2 };
+
+struct system {
+    struct twin *twin;
+    struct twin_component *vmm[VMS], *drain[DRAINS];
+    struct vm_status *status[VMS];
+};
+
+static void idle_main(void)
+{
+    for (;;)
+        quoll_wait();
+}
+
+static void idle_thread(uint32_t number)
+{
+    idle_main();
+}
+
+/* A numbered name that outlives the next call. */
+struct name {
+    char text[QUOLL_NAME_SIZE];
+};
+
+static struct name name(const char *format, uint32_t a, uint32_t b)
+{
+    struct name result;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    quoll_format(result.text, sizeof result.text, format, a, b);
+#pragma GCC diagnostic pop
+    return result;
+}
+
+static void add_vm(struct system *s, struct twin_component *test, struct twin_component *supervisor,
+                   uint32_t i)
+{
+    s->vmm[i] = twin_component(s->twin, "vmm", idle_main, idle_thread, VCPUS + 1);
+    twin_expect_failure(s->vmm[i]);
+    s->status[i] = twin_memory(s->twin, sizeof *s->status[i]);
+    twin_give_memory(supervisor, name("vm%u", i, 0).text, s->status[i], sizeof *s->status[i]);
+    twin_connect(test, name("vm%u", i, 0).text, supervisor, 0, name("vm%u", i, 0).text);
+    twin_fault_channel(s->vmm[i], supervisor, 0, name("vm%u.fault", i, 0).text);
+    for (uint32_t j = 0; j < VCPUS; j++)
+        twin_give_thread(supervisor, name("vm%u.thread%u", i, j).text, s->vmm[i], j + 1);
+}
+
+static void add_drain(struct system *s, struct twin_component *test,
+                      struct twin_component *supervisor, uint32_t i)
+{
+    s->drain[i] = twin_component(s->twin, "rapilog", idle_main, NULL, 1);
+    twin_connect(supervisor, name("mains%u", i, 0).text, test, 0, name("mains%u", i, 0).text);
+    twin_connect(supervisor, name("drain%u", i, 0).text, test, 0, name("drain%u", i, 0).text);
+    twin_connect(test, name("drained%u", i, 0).text, supervisor, 0, name("drained%u", i, 0).text);
+    twin_fault_channel(s->drain[i], supervisor, 0, name("drain%u.fault", i, 0).text);
+}
+
+static struct system set_up(void)
+{
+    struct system s = {.twin = twin_create()};
+    struct supervisor_config config = {.vm_count = VMS,
+                                       .drain_count = DRAINS,
+                                       .vm = {{"db", VCPUS, 0}, {"rt", VCPUS, 0}},
+                                       .drain = {"rapilog0", "rapilog1"}};
+    struct twin_component *test = twin_adopt(s.twin, "test");
+    struct twin_component *supervisor =
+        twin_component(s.twin, "supervisor", supervisor_main, NULL, 1);
+    twin_give_config(supervisor, &config, sizeof config);
+    for (uint32_t i = 0; i < VMS; i++)
+        add_vm(&s, test, supervisor, i);
+    for (uint32_t i = 0; i < DRAINS; i++)
+        add_drain(&s, test, supervisor, i);
+    twin_connect(test, "mains", supervisor, 0, "mains");
+    twin_connect(test, "fault", supervisor, 0, "fault");
+    twin_connect(supervisor, "console-flush", test, 0, "console-flush");
+    twin_connect(test, "console-flushed", supervisor, 0, "console-flushed");
+    twin_give_machine(supervisor, "machine");
+    twin_start(s.twin);
+    return s;
+}
+
+static void raise(const char *channel)
+{
+    assert_int_equal(quoll_signal(quoll_handle(channel, QUOLL_OBJECT_CHANNEL)), QUOLL_OK);
+}
+
+static void vm_becomes(struct system *s, uint32_t vm, enum vm_state to, const char *message)
+{
+    quoll_format(s->status[vm]->message, sizeof s->status[vm]->message, "%s", message);
+    __atomic_store_n(&s->status[vm]->state, to, __ATOMIC_RELEASE);
+    raise(name("vm%u", vm, 0).text);
+}
+
+static void expect(const char *receive)
+{
+    if (!twin_await(quoll_receive(receive), 10000))
+        fail_msg("the supervisor does not raise %s", receive);
+}
+
+static void expect_not(const char *receive)
+{
+    if (twin_await(quoll_receive(receive), 30))
+        fail_msg("the supervisor raises %s too early", receive);
+}
+
+static void expect_machine_off(struct system *s)
+{
+    enum quoll_machine_operation operation;
+    assert_true(twin_await_machine(s->twin, &operation, 10000));
+    assert_int_equal(operation, QUOLL_MACHINE_OFF);
+}
+
+static void machine_goes_off_with(struct system *s, const char *notice)
+{
+    enum quoll_machine_operation operation;
+    expect("console-flush");
+    assert_true(twin_logged(s->twin, notice));
+    assert_false(twin_await_machine(s->twin, &operation, 20)); /* not before the console has it */
+    raise("console-flushed");
+    expect_machine_off(s);
+}
+
+/* ------------------------------------------------------------------------------------------------ */
+
+static void when_all_vms_are_off_everything_is_drained_and_the_machine_goes_off(void **state)
+{
+    struct system s = set_up();
+    vm_becomes(&s, 0, VM_RUNNING, "");
+    vm_becomes(&s, 0, VM_OFF, "");
+    expect_not("drain0");
+    vm_becomes(&s, 1, VM_OFF, "");
+    expect("drain0");
+    expect("drain1");
+    raise("drained1");
+    expect_not("console-flush");
+    raise("drained0");
+    machine_goes_off_with(&s, "supervisor: notice: off 0 all VMs powered off\n");
+    assert_false(twin_is_suspended(s.vmm[0], 1));
+    twin_destroy(s.twin);
+}
+
+static void a_failed_vm_is_named_with_its_reason(void **state)
+{
+    struct system s = set_up();
+    vm_becomes(&s, 0, VM_FAILED, "the kernel is not a\nLinux Image");
+    vm_becomes(&s, 1, VM_OFF, "");
+    expect("drain0");
+    expect("drain1");
+    raise("drained0");
+    raise("drained1");
+    machine_goes_off_with(&s, "notice: off 1 VM db has failed: the kernel is not a?Linux Image\n");
+    twin_destroy(s.twin);
+}
+
+static void a_vm_whose_vmm_dies_counts_as_failed_and_the_other_goes_on(void **state)
+{
+    struct system s = set_up();
+    twin_kill(s.vmm[1]);
+    assert_true(twin_await_log(s.twin, "VM rt has failed: its VMM has stopped", 10000));
+    expect_not("drain0");
+    vm_becomes(&s, 0, VM_OFF, "");
+    expect("drain0");
+    expect("drain1");
+    raise("drained0");
+    raise("drained1");
+    machine_goes_off_with(&s, "notice: off 1 VM rt has failed: its VMM has stopped");
+    twin_destroy(s.twin);
+}
+
+static void at_loss_of_mains_the_vcpus_stop_before_the_drains_begin(void **state)
+{
+    struct system s = set_up();
+    raise("mains");
+    expect("mains0");
+    for (uint32_t i = 0; i < VMS; i++)
+        for (uint32_t j = 1; j <= VCPUS; j++)
+            assert_true(twin_is_suspended(s.vmm[i], j));
+    assert_false(
+        twin_is_suspended(s.vmm[0], 0)); /* the device thread may finish what is in flight */
+    expect("mains1");
+    expect_not("drain0");
+    raise("drained0");
+    raise("drained1");
+    machine_goes_off_with(&s, "notice: off 2 the mains were lost");
+    twin_destroy(s.twin);
+}
+
+static void loss_of_mains_during_a_clean_end_hurries_the_rest(void **state)
+{
+    struct system s = set_up();
+    vm_becomes(&s, 0, VM_OFF, "");
+    vm_becomes(&s, 1, VM_OFF, "");
+    expect("drain0");
+    expect("drain1");
+    raise("drained0");
+    raise("mains");
+    expect("mains1");
+    expect_not("mains0"); /* it has nothing left to do */
+    raise("drained1");
+    machine_goes_off_with(&s, "notice: off 2 the mains were lost");
+    twin_destroy(s.twin);
+}
+
+static void a_dead_drain_is_reported_loudly_and_not_waited_for(void **state)
+{
+    struct system s = set_up();
+    twin_kill(s.drain[0]);
+    assert_true(twin_await_log(
+        s.twin, "rapilog0 has failed: writes that it has acknowledged may be lost", 10000));
+    raise("mains");
+    expect("mains1");
+    raise("drained1");
+    machine_goes_off_with(&s, "notice: off 1 rapilog0 has failed");
+    twin_destroy(s.twin);
+}
+
+static void a_drain_that_dies_while_it_drains_does_not_hang_the_end(void **state)
+{
+    struct system s = set_up();
+    raise("mains");
+    expect("mains0");
+    expect("mains1");
+    raise("drained1");
+    expect_not("console-flush");
+    twin_kill(s.drain[0]);
+    machine_goes_off_with(&s, "notice: off 1 rapilog0 has failed");
+    twin_destroy(s.twin);
+}
+
+static void an_answer_before_the_question_does_not_count(void **state)
+{
+    struct system s = set_up();
+    raise("drained0");
+    raise("drained1");
+    twin_wait(10);
+    vm_becomes(&s, 0, VM_OFF, "");
+    vm_becomes(&s, 1, VM_OFF, "");
+    expect("drain0");
+    expect_not("console-flush");
+    twin_destroy(s.twin);
+}
+
+static void a_console_that_does_not_answer_is_waited_for_only_so_long(void **state)
+{
+    struct system s = set_up();
+    raise("mains");
+    expect("mains0");
+    raise("drained0");
+    raise("drained1");
+    expect("console-flush");
+    expect_machine_off(&s);
+    twin_destroy(s.twin);
+}
+
+static void a_failed_component_makes_the_end_unclean(void **state)
+{
+    struct system s = set_up();
+    raise("fault");
+    vm_becomes(&s, 0, VM_OFF, "");
+    vm_becomes(&s, 1, VM_OFF, "");
+    expect("drain0");
+    raise("drained0");
+    raise("drained1");
+    machine_goes_off_with(&s, "notice: off 1 a component has failed");
+    twin_destroy(s.twin);
+}
+
+static void nonsense_in_a_status_page_changes_nothing(void **state)
+{
+    struct system s = set_up();
+    memset(s.status[0], 0xff, sizeof *s.status[0]);
+    raise("vm0");
+    expect_not("drain0");
+    __atomic_store_n(&s.status[0]->state, VM_FAILED, __ATOMIC_RELEASE); /* message without an end */
+    raise("vm0");
+    vm_becomes(&s, 1, VM_OFF, "");
+    expect("drain0");
+    raise("drained0");
+    raise("drained1");
+    machine_goes_off_with(&s, "notice: off 1 VM db has failed: ");
+    twin_destroy(s.twin);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(when_all_vms_are_off_everything_is_drained_and_the_machine_goes_off),
+        cmocka_unit_test(a_failed_vm_is_named_with_its_reason),
+        cmocka_unit_test(a_vm_whose_vmm_dies_counts_as_failed_and_the_other_goes_on),
+        cmocka_unit_test(at_loss_of_mains_the_vcpus_stop_before_the_drains_begin),
+        cmocka_unit_test(loss_of_mains_during_a_clean_end_hurries_the_rest),
+        cmocka_unit_test(a_dead_drain_is_reported_loudly_and_not_waited_for),
+        cmocka_unit_test(a_drain_that_dies_while_it_drains_does_not_hang_the_end),
+        cmocka_unit_test(an_answer_before_the_question_does_not_count),
+        cmocka_unit_test(a_console_that_does_not_answer_is_waited_for_only_so_long),
+        cmocka_unit_test(a_failed_component_makes_the_end_unclean),
+        cmocka_unit_test(nonsense_in_a_status_page_changes_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
