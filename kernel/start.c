@@ -8,7 +8,7 @@
 #include "start.h"
 #include "log.h"
 #include "sched.h"
-#include "text.h"
+#include <stdatomic.h>
 
 #define FREE_RANGES 128u
 #define BLOCK_SIZE (UINT64_C(2) << 20)
@@ -23,6 +23,15 @@ static struct builder {
     struct devicetree_node devices[QUOLL_MAX_DEVICES];
     struct page_pool pool;
 } build;
+
+/* Zeroing is most of the work at boot, so all cores share it, slice by slice. */
+#define CHORES 64u
+#define CHORE_SLICE (UINT64_C(4) << 20)
+static struct chore {
+    uint64_t base, size;
+    _Atomic uint64_t next; /* offset of the first slice that nobody has taken */
+} chores[CHORES];
+static uint32_t chore_count;
 
 /* ---- Free memory ---- */
 
@@ -176,16 +185,43 @@ static void place_tree(struct region *region)
     arch_memory_clean(region->base, region->size);
 }
 
+static void zero(uint64_t base, uint64_t size)
+{
+    if (size < CHORE_SLICE || chore_count == CHORES) {
+        arch_memory_zero(paddr(base), size);
+        arch_memory_clean(paddr(base), size);
+        return;
+    }
+    chores[chore_count].base = base;
+    chores[chore_count++].size = size;
+}
+
+void start_share(void)
+{
+    for (uint32_t i = 0; i < chore_count; i++) {
+        struct chore *chore = &chores[i];
+        uint64_t offset;
+        while ((offset = atomic_fetch_add(&chore->next, CHORE_SLICE)) < chore->size) {
+            uint64_t left = chore->size - offset;
+            uint64_t size = left < CHORE_SLICE ? left : CHORE_SLICE;
+            arch_memory_zero(paddr(chore->base + offset), size);
+            arch_memory_clean(paddr(chore->base + offset), size);
+        }
+    }
+}
+
 static void place_ram(const struct image_region *from, struct region *region)
 {
     region->size = from->size;
     if (region->base.value == 0)
         region->base = allocate(from->size, from->name);
     uint64_t filled = from->content_size & ~(PAGE_SIZE - 1);
-    arch_memory_zero(paddr(region->base.value + filled), from->size - filled);
+    uint64_t last = round_up(from->content_size, PAGE_SIZE);
+    arch_memory_zero(paddr(region->base.value + filled), last - filled);
     copy(region->base.value, (const uint8_t *)build.image->header + from->content_offset,
          from->content_size);
-    arch_memory_clean(region->base, from->size);
+    arch_memory_clean(region->base, last);
+    zero(region->base.value + last, from->size - last);
 }
 
 static void place_region(uint32_t index)
@@ -542,6 +578,7 @@ static void find_devices(void)
 void start_build(const struct start_request *request, struct start_result *result)
 {
     *result = (struct start_result){0};
+    chore_count = 0;
     build.image = request->image;
     build.machine = request->machine;
     build.image_base = request->image_base;

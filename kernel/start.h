@@ -27,6 +27,9 @@ struct start_result {
 };
 
 void start_build(const struct start_request *request, struct start_result *result);
+/* Each core, after start_build(): does its share of zeroing the regions; they are zero when every core has
+ * returned from it. */
+void start_share(void);
 /* Each core, for itself, before core_run(): its threads that do not start suspended become ready. */
 void start_core(struct core *core);
 

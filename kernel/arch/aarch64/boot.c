@@ -25,7 +25,7 @@
 /* A device tree is at most this large (Linux: booting.rst). */
 #define TREE_LIMIT (UINT64_C(2) << 20)
 #define MPIDR_AFFINITY UINT64_C(0xff00ffffff)
-#define CORE_START_MICROSECONDS 1000000
+#define CORE_START_SECONDS 5
 
 struct core_stack core_stacks[QUOLL_MAX_CORES] __attribute__((aligned(4096)));
 
@@ -34,7 +34,7 @@ extern char vectors[];
 static struct machine machine;
 static struct start_result built;
 static uint64_t boot_started;
-static _Atomic uint32_t cores_started;
+static _Atomic uint32_t cores_started, cores_ready;
 static atomic_bool cores_may_run;
 
 struct core *arch_this_core(void)
@@ -186,6 +186,7 @@ static void load_system(void)
 
 static void core_start(struct core *core)
 {
+    start_share();
     gic_core_start(core);
     time_core_start();
     vcpu_core_start(core);
@@ -208,11 +209,11 @@ static void start_other_cores(void)
             kstop("core %u (MPIDR 0x%lx) does not start: PSCI CPU_ON answers %ld", i,
                   cores[i].arch.mpidr, status);
     }
-    uint64_t limit = arch_now() + arch_frequency() * CORE_START_MICROSECONDS / 1000000;
+    uint64_t limit = arch_now() + arch_frequency() * CORE_START_SECONDS;
     while (atomic_load(&cores_started) != core_count - 1) {
         if (arch_now() > limit)
-            kstop("only %u of %u cores started within a second", atomic_load(&cores_started) + 1,
-                  core_count);
+            kstop("only %u of %u cores started within %u seconds", atomic_load(&cores_started) + 1,
+                  core_count, CORE_START_SECONDS);
         __asm__ volatile("yield");
     }
 }
@@ -263,6 +264,8 @@ void boot_primary(const void *bytes, uint32_t level)
     load_system();
     start_other_cores();
     core_start(&cores[0]);
+    while (atomic_load(&cores_ready) != core_count - 1)
+        __asm__ volatile("yield");
     print_summary();
     atomic_store(&cores_may_run, true);
     __asm__ volatile("dsb ish\n\tsev");
@@ -273,8 +276,9 @@ void boot_secondary(struct core *core)
 {
     mmu_enable(&mmu_boot);
     this_core_is(core);
-    core_start(core);
     atomic_fetch_add(&cores_started, 1);
+    core_start(core);
+    atomic_fetch_add(&cores_ready, 1);
     while (!atomic_load(&cores_may_run))
         __asm__ volatile("wfe");
     leave_boot(core);

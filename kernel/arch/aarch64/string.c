@@ -6,6 +6,7 @@ void *memcpy(void *restrict to, const void *restrict from, size_t size);
 void *memmove(void *to, const void *from, size_t size);
 void *memset(void *to, int value, size_t size);
 int memcmp(const void *a, const void *b, size_t size);
+int __popcountdi2(uint64_t value);
 
 typedef uint64_t __attribute__((may_alias)) word;
 
@@ -49,4 +50,13 @@ int memcmp(const void *a, const void *b, size_t size)
             return left[i] - right[i];
     }
     return 0;
+}
+
+/* gcc calls this for __builtin_popcountll where it may not use FP registers. */
+int __popcountdi2(uint64_t value)
+{
+    int count = 0;
+    for (; value != 0; value &= value - 1)
+        count++;
+    return count;
 }
