@@ -8,7 +8,8 @@
     COMMAND(demo, "demo", "show the main job: PostgreSQL on Quoll, its log on RapiLog")            \
     COMMAND(test, "test", "run all tests")                                                         \
     COMMAND(check, "check", "check a system description")                                          \
-    COMMAND(build, "build", "make a system image from a description")
+    COMMAND(build, "build", "make a system image from a description")                              \
+    COMMAND(run, "run", "build and boot a description in QEMU")
 
 #define COMMAND(name, text, summary) int command_##name(int argc, char **argv);
 COMMANDS(COMMAND)
@@ -19,6 +20,7 @@ enum exit_status {
     EXIT_GOOD = 0,
     EXIT_BAD = 1,       /* mistakes were found, or a VM failed */
     EXIT_USAGE = 2,     /* the command line is wrong */
+    EXIT_MAINS = 3,     /* the mains were lost; everything acknowledged is on the disk */
     EXIT_TIMEOUT = 124, /* as timeout(1) */
 };
 
