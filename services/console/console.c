@@ -48,7 +48,7 @@ static struct {
     struct guest guests[CONFIG_MAX_CLIENTS];
     uint32_t guest_count;
     struct core_log logs[QUOLL_MAX_CORES];
-    uint32_t log_count; /* 0 until the kernel has left the UART to us */
+    uint32_t log_count;
     const struct quoll_log *kernel_log;
 
     uint8_t out[OUT_BYTES];
@@ -311,13 +311,17 @@ static bool may_sleep(bool output_done, bool input_done)
     return true;
 }
 
-/* From its first wait on, this component owns the UART, and the log says where that was. */
-static void attach_logs(void)
+/* From its first wait on, this component owns the UART, and the log says where that was. A timer in the past lets that
+ * wait return at once. */
+static uint64_t take_over_uart(void)
 {
+    quoll_timer_set(0);
+    uint64_t signals = quoll_wait();
     uint32_t count = console.kernel_log->cores;
     console.log_count = count < QUOLL_MAX_CORES ? count : QUOLL_MAX_CORES;
     for (uint32_t i = 0; i < console.log_count; i++)
         kernel_log_attach(&console.logs[i].reader, &console.kernel_log->ring[i]);
+    return signals;
 }
 
 static void find_guests(void)
@@ -352,21 +356,18 @@ void component_main(void)
     uint64_t flush = flushable ? quoll_receive("console-flush") : 0;
     if (flushable)
         console.flushed = quoll_handle("console-flushed", QUOLL_OBJECT_CHANNEL);
+    uint64_t signals = take_over_uart();
     for (;;) {
+        if ((signals & QUOLL_SIGNAL_TIMER) != 0)
+            console.timer = QUOLL_NEVER;
+        if ((signals & flush) != 0)
+            flush_begin();
         bool output_done = serve_output();
         bool input_done = serve_input();
         if (input_done)
             watch_escape();
         flush_go_on(output_done);
         set_timer();
-        if (!may_sleep(output_done, input_done))
-            continue;
-        uint64_t signals = quoll_wait();
-        if (console.log_count == 0)
-            attach_logs();
-        if ((signals & QUOLL_SIGNAL_TIMER) != 0)
-            console.timer = QUOLL_NEVER;
-        if ((signals & flush) != 0)
-            flush_begin();
+        signals = may_sleep(output_done, input_done) ? quoll_wait() : 0;
     }
 }

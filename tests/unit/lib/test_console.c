@@ -364,10 +364,11 @@ static void input_waits_for_a_vm_that_does_not_read(void **state)
     uint32_t sent = 0, received = 0;
     for (int idle = 0; idle < 20;) {
         uint8_t byte = (uint8_t)('A' + sent % 26);
-        if (stream_write(&s->uart, &byte, 1) == 1)
-            sent++;
-        else
-            idle++, twin_wait(1);
+        bool taken = stream_write(&s->uart, &byte, 1) == 1;
+        sent += taken;
+        idle = taken ? 0 : idle + 1;
+        if (!taken)
+            twin_wait(1);
     }
     assert_true(sent >= 2 * STREAM_RING_BYTES);
     for (int patience = 0; received < sent && patience < 1000; patience++) {
