@@ -46,7 +46,6 @@ static void core_prepare(struct core *core, uint32_t index)
 {
     core->index = index;
     core->stack_top = core_stacks[index].stack + CORE_STACK_BYTES;
-    core->panic_stack = core_stacks[index].panic + CORE_PANIC_STACK_BYTES;
     core->deadline = QUOLL_NEVER;
     core->budget_end = QUOLL_NEVER;
 }

@@ -5,14 +5,11 @@
 #include "object.h"
 
 #define CORE_STACK_BYTES 16384u
-#define CORE_PANIC_STACK_BYTES 8192u
 
-/* The guards are not mapped: a stack that grows too far faults instead of overwriting its neighbour. */
+/* The guard is not mapped: a stack that grows too far faults instead of overwriting its neighbour. */
 struct core_stack {
     uint8_t guard[4096];
     uint8_t stack[CORE_STACK_BYTES];
-    uint8_t panic_guard[4096];
-    uint8_t panic[CORE_PANIC_STACK_BYTES];
 };
 extern struct core_stack core_stacks[QUOLL_MAX_CORES];
 

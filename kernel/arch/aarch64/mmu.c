@@ -3,6 +3,7 @@
 #include "boot.h"
 #include "log.h"
 #include "registers.h"
+#include "stage2.h"
 
 #define POOL_PAGES 128u
 #define ENTRIES 512u
@@ -32,6 +33,11 @@
 #define TCR_WALKS (UINT64_C(1) << 8 | UINT64_C(1) << 10 | UINT64_C(3) << 12)
 #define TCR_PS_SHIFT 16
 #define PARANGE_48 5u
+
+/* VTCR_EL2: stage 2 as stage2.h describes it: 39-bit addresses, walks start at level 1. */
+#define VTCR_RES1 (UINT64_C(1) << 31)
+#define VTCR_T0SZ (UINT64_C(64) - STAGE2_ADDRESS_BITS)
+#define VTCR_SL0_LEVEL1 (UINT64_C(1) << 6)
 
 #define SCTLR_RES1 UINT64_C(0x30c50830)
 #define SCTLR_M (UINT64_C(1) << 0)
@@ -127,10 +133,8 @@ void mmu_map_kernel(struct mmu_table *table)
     map_between(table, image_start, rodata_start, MMU_CODE);
     map_between(table, rodata_start, data_start, MMU_CONSTANT);
     map_between(table, data_start, image_end, MMU_DATA);
-    for (uint32_t i = 0; i < QUOLL_MAX_CORES; i++) {
+    for (uint32_t i = 0; i < QUOLL_MAX_CORES; i++)
         mmu_unmap(table, (uintptr_t)core_stacks[i].guard, PAGE_SIZE);
-        mmu_unmap(table, (uintptr_t)core_stacks[i].panic_guard, PAGE_SIZE);
-    }
 }
 
 void mmu_enable(const struct mmu_table *table)
@@ -139,10 +143,12 @@ void mmu_enable(const struct mmu_table *table)
     range = range < PARANGE_48 ? range : PARANGE_48;
     write_register(mair_el2, MAIR);
     write_register(tcr_el2, TCR_RES1 | TCR_T0SZ_48 | TCR_WALKS | range << TCR_PS_SHIFT);
+    write_register(vtcr_el2,
+                   VTCR_RES1 | VTCR_T0SZ | VTCR_SL0_LEVEL1 | TCR_WALKS | range << TCR_PS_SHIFT);
     write_register(ttbr0_el2, (uintptr_t)table->root);
     dsb_sy();
     isb();
-    __asm__ volatile("tlbi alle2\n\tic iallu" ::: "memory");
+    __asm__ volatile("tlbi alle2\n\ttlbi alle1\n\tic iallu" ::: "memory");
     dsb_sy();
     isb();
     write_register(sctlr_el2, SCTLR_RES1 | SCTLR_M | SCTLR_C | SCTLR_I | SCTLR_SA | SCTLR_WXN);

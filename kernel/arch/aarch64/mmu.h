@@ -27,7 +27,7 @@ void mmu_map_kernel(struct mmu_table *table);
 /* base and size are rounded outwards to pages; replaces what was mapped there. */
 void mmu_map(struct mmu_table *table, uint64_t base, uint64_t size, enum mmu_access access);
 void mmu_unmap(struct mmu_table *table, uint64_t base, uint64_t size);
-/* This core: switches translation and caches on. */
+/* This core: switches translation and caches on, and sets up how stage 2 is walked. */
 void mmu_enable(const struct mmu_table *table);
 /* This core: changes over to another table. */
 void mmu_switch(const struct mmu_table *table);
