@@ -353,6 +353,14 @@ static bool can_be_entered(struct quoll_registers *registers)
     }
 }
 
+/* A store may have been to the interrupt controller, to enable or disable what the kernel already holds. */
+static void look_after_store(struct vcpu *vcpu)
+{
+    if (vcpu->page->mmio.write && (vcpu->arch.used != 0 || vcpu->arch.timer_active)) {
+        atomic_store_explicit(&vcpu->look, 1, memory_order_relaxed);
+    }
+}
+
 enum quoll_status arch_vcpu_prepare(struct core *core, struct vcpu *vcpu)
 {
     struct quoll_vcpu_page *page = vcpu->page;
@@ -362,8 +370,11 @@ enum quoll_status arch_vcpu_prepare(struct core *core, struct vcpu *vcpu)
         if (request & QUOLL_VCPU_RESET) {
             reset(core, vcpu);
         }
-        if ((request & QUOLL_VCPU_FINISH_MMIO) && !guest_fault_finish(vcpu)) {
-            return QUOLL_BAD_ARGUMENT;
+        if (request & QUOLL_VCPU_FINISH_MMIO) {
+            if (!guest_fault_finish(vcpu)) {
+                return QUOLL_BAD_ARGUMENT;
+            }
+            look_after_store(vcpu);
         }
         if (request & (QUOLL_VCPU_INJECT_ABORT | QUOLL_VCPU_INJECT_UNDEFINED)) {
             load(core, vcpu);
