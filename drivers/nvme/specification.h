@@ -5,6 +5,7 @@
 #ifndef NVME_SPECIFICATION_H
 #define NVME_SPECIFICATION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum nvme_register { /* 3.1, offsets in BAR 0 */
