@@ -100,7 +100,8 @@ static void announce_when_drained(void)
     announce();
 }
 
-static void drain_all(void)
+/* The drains are told first: log lines can wait. */
+static void drain_all(const char *why)
 {
     for (uint32_t i = 0; i < supervisor.drain_count; i++) {
         struct drain *drain = &supervisor.drains[i];
@@ -108,6 +109,7 @@ static void drain_all(void)
             quoll_signal(supervisor.mains_lost ? drain->mains : drain->drain);
     }
     supervisor.state = DRAINING;
+    quoll_log("%s", why);
     timer_in(REMIND_NS);
     announce_when_drained();
 }
@@ -145,8 +147,7 @@ static void mains_lost(void)
     supervisor.mains_lost = true;
     for (uint32_t i = 0; i < supervisor.vm_count; i++)
         suspend_vcpus(i);
-    drain_all();
-    quoll_log("the mains are lost: the VMs stand still");
+    drain_all("the mains are lost: the VMs stand still");
 }
 
 static void vm_is_over(struct vm *vm)
@@ -156,7 +157,7 @@ static void vm_is_over(struct vm *vm)
         if (!supervisor.vms[i].over)
             return;
     if (supervisor.state == RUNNING)
-        drain_all();
+        drain_all("no VM runs any more");
 }
 
 /* The VMM's own words: whatever bytes it has left there, as one line of text. */
