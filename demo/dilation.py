@@ -1,0 +1,40 @@
+"""How slow the emulated CPU is: the same work (guest/calibrate) on the host and in the guest.
+
+The disk model is slowed down as much ("time dilation"), so that the ratio of computing to waiting for the disk
+is that of real hardware, and ratios of throughput mean what they would mean there.
+"""
+
+import math
+import os
+import re
+
+import host
+
+
+def parse(lines):
+    return {match.group(1): int(match.group(2)) for line in lines
+            for match in [re.match(r'@?work (\w+) (\d+)$', line)] if match}
+
+
+def of_host(repeats=3):
+    """Microseconds of each kind of work on this host, the least of several."""
+    script = os.path.join(host.GUEST, 'calibrate')
+    times = [parse(host.run('calibrating', ['dash', script]).splitlines()) for _ in range(repeats)]
+    return {work: min(time[work] for time in times) for work in times[0]}
+
+
+def of_guest(guest):
+    """The same in a running guest."""
+    guest.tell('calibrate')
+    lines = []
+    while True:
+        words = guest.answer()
+        if words == ['ok', 'calibrate']:
+            return parse(lines)
+        lines.append(' '.join(words))
+
+
+def factor(host_times, guest_times):
+    """The geometric mean over the kinds of work, to one decimal place."""
+    ratios = [guest_times[work] / host_times[work] for work in host_times]
+    return round(math.exp(sum(math.log(ratio) for ratio in ratios) / len(ratios)), 1)

@@ -1,0 +1,128 @@
+"""Builds what the guest boots from: kernel, initramfs and the disk, from Debian's own packages.
+
+The disk has two GPT partitions, "root" (everything, with the database) and "wal" (the database's log). PostgreSQL's
+own initdb runs in the guest's first boot, in bare QEMU, where the speed of the emulated CPU is measured too.
+"""
+
+import glob
+import hashlib
+import json
+import os
+import shutil
+
+import dilation
+import host
+import initramfs
+import machine
+import packages
+
+MIB = 1 << 20
+ROOT_START, ROOT_SIZE = 1 * MIB, 1152 * MIB
+WAL_START, WAL_SIZE = ROOT_START + ROOT_SIZE, 512 * MIB
+DISK_SIZE = WAL_START + WAL_SIZE + 1 * MIB
+VOLUMES = ((ROOT_START, ROOT_SIZE), (WAL_START, WAL_SIZE))
+SCALE = 2  # pgbench: 100,000 accounts each
+
+KERNEL = os.path.join(host.PLACE, 'vmlinuz')
+INITRD = os.path.join(host.PLACE, 'initrd')
+PRISTINE = os.path.join(host.PLACE, 'guest.raw')
+STAMP = os.path.join(host.PLACE, 'guest.json')
+
+
+def recipe():
+    """Changes when anything that goes into the disk does."""
+    digest = hashlib.sha256()
+    sources = sorted(glob.glob(os.path.join(host.GUEST, '*')))
+    for name in sources + [packages.__file__, initramfs.__file__, __file__]:
+        with open(name, 'rb') as source:
+            digest.update(source.read())
+    return digest.hexdigest()
+
+
+def known():
+    """What an earlier build wrote down, if its disk is still good."""
+    try:
+        with open(STAMP, encoding='utf-8') as stamp:
+            facts = json.load(stamp)
+    except (OSError, ValueError):
+        return None
+    complete = all(os.path.exists(path) for path in (KERNEL, INITRD, PRISTINE))
+    return facts if complete and facts.get('recipe') == recipe() else None
+
+
+def make_image(tree, image):
+    """A GPT disk with both file systems; nothing is mounted."""
+    with open(image, 'wb') as out:
+        out.truncate(DISK_SIZE)
+    sector = 512
+    host.run('partitioning the guest disk', [
+        'sgdisk', '--clear',
+        f'--new=1:{ROOT_START // sector}:{(ROOT_START + ROOT_SIZE) // sector - 1}', '--change-name=1:root',
+        f'--new=2:{WAL_START // sector}:{(WAL_START + WAL_SIZE) // sector - 1}', '--change-name=2:wal', image])
+    for label, start, size, source in (('root', ROOT_START, ROOT_SIZE, ['-d', tree]), ('wal', WAL_START, WAL_SIZE, [])):
+        host.run(f'making the file system "{label}"', [
+            'mke2fs', '-q', '-F', '-t', 'ext4', '-L', label, '-m', '0', *source,
+            '-E', f'offset={start},lazy_itable_init=0,lazy_journal_init=0', image, f'{size // 1024}k'])
+
+
+def first_boot(image):
+    """Lets the guest create its database. Returns the microseconds of the calibration works."""
+    drives = [(f'driver=file,filename={image},cache.no-flush=on,locking=off', start, size) for start, size in VOLUMES]
+    control = os.path.join(host.PLACE, 'qmp')
+    guest = machine.Machine(machine.bare_command(KERNEL, INITRD, drives, control), 'first-boot', control)
+    try:
+        guest.wait_ready()
+        host.say('measuring how slow the emulated CPU is')
+        times = [dilation.of_guest(guest) for _ in range(2)]
+        host.say('creating the database (initdb, pgbench -i) in the guest')
+        guest.ask(f'prepare {SCALE}', patience=400)
+        while guest.answer(400) != ['ok', 'prepare']:
+            pass
+        guest.power_off()
+    finally:
+        if guest.running():
+            guest.kill()
+    return {work: min(time[work] for time in times) for work in times[0]}
+
+
+def build():
+    tree = os.path.join(host.PLACE, 'tree')
+    host.say('fetching and unpacking Debian packages for the guest (arm64, about 200 MB)')
+    packages.fetch(tree)
+    shutil.copyfile(glob.glob(f'{tree}/boot/vmlinuz-*')[0], KERNEL)
+    initramfs.build(glob.glob(f'{tree}/usr/lib/modules/*')[0], f'{tree}/bin/busybox',
+                    os.path.join(host.GUEST, 'initramfs-init'), INITRD)
+    packages.configure(tree)
+    host.say('making the guest disk (GPT, volumes "root" and "wal")')
+    image = PRISTINE + '.new'
+    make_image(tree, image)
+    shutil.rmtree(tree)
+    host.say('first boot of the guest, in bare QEMU')
+    facts = {'recipe': recipe(), 'guest_work_us': first_boot(image)}
+    os.replace(image, PRISTINE)
+    with open(STAMP, 'w', encoding='utf-8') as stamp:
+        json.dump(facts, stamp, indent=1)
+    return facts
+
+
+def ensure():
+    """Builds the disk unless it is there. Returns what was measured in its first boot."""
+    os.makedirs(host.PLACE, exist_ok=True)
+    facts = known()
+    if facts:
+        host.say('the guest disk is there from an earlier run')
+    return facts or build()
+
+
+def fresh_copy(name):
+    """A disk of its own for an experiment."""
+    target = os.path.join(host.PLACE, name)
+    host.run('copying the guest disk', ['cp', '--sparse=always', '--reflink=auto', PRISTINE, target])
+    return target
+
+
+if __name__ == '__main__':
+    try:
+        ensure()
+    except host.Failure as failure:
+        host.fail(failure)

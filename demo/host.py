@@ -1,0 +1,54 @@
+"""What the demo needs from the host: places, progress lines, running programs."""
+
+import os
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD = os.environ.get('QUOLL_BUILD', os.path.join(ROOT, 'build'))
+PLACE = os.path.join(BUILD, 'demo')
+GUEST = os.path.join(ROOT, 'demo', 'guest')
+
+STARTED = time.monotonic()
+
+
+class Failure(Exception):
+    """Something the user must know, in the user's words."""
+
+
+def say(text):
+    """A progress line, with the time since the start."""
+    passed = int(time.monotonic() - STARTED)
+    print(f'[{passed // 60}:{passed % 60:02}] {text}', flush=True)
+
+
+def run(what, command, **more):
+    """Runs a program; its output is shown only when it fails."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace',
+                          check=False, **more)
+    if done.returncode != 0:
+        tail = '\n'.join(done.stdout.splitlines()[-15:])
+        raise Failure(f'{what} failed (exit status {done.returncode}): {" ".join(command[:4])} ...\n{tail}')
+    return done.stdout
+
+
+def newest(paths):
+    return max(os.path.getmtime(path) for path in paths)
+
+
+def find_plugin():
+    """The disk model, as the native build left it."""
+    places = [os.environ.get('QUOLL_DISK_MODEL', ''),
+              os.path.join(BUILD, 'host', 'tests', 'disk-model', 'disk-model.so')]
+    for place in places:
+        if place and os.path.exists(place):
+            return place
+    raise Failure(f'the disk model is not built: {places[-1]} is missing; run ./quoll build-tree, or '
+                  'meson compile in the native build folder (it needs nbdkit-plugin-dev)')
+
+
+def fail(error):
+    sys.stdout.flush()
+    print(f'quoll demo: {error}', file=sys.stderr)
+    sys.exit(1)
