@@ -138,7 +138,7 @@ static void durability(void)
     check(survives(2 * unit(), unit(), 0, BLOCK_FUA, 4), "a write with FUA is done");
 }
 
-/* A full ring of writes with every second answered by a read of the same place afterwards. */
+/* As many requests in flight as the ring holds. Returns how many were done without an error. */
 static uint32_t run_batch(uint16_t operation, uint32_t requests, uint32_t count)
 {
     struct block_completion completion;
@@ -158,7 +158,7 @@ static uint32_t run_batch(uint16_t operation, uint32_t requests, uint32_t count)
             answered++;
             good += completion.status == BLOCK_OK;
         }
-        if (answered < requests && block_client_sleep(&client))
+        if (answered < sent && block_client_sleep(&client))
             quoll_wait();
         block_client_awake(&client);
     }
