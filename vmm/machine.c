@@ -3,7 +3,7 @@
  * what looks for them finds them. Devices write their own nodes.
  */
 #include "machine.h"
-#include "fdt.h"
+#include "device_tree.h"
 #include "pl011.h"
 #include "pl031.h"
 #include "virt.h"
@@ -30,117 +30,120 @@ static const char *unit_name(char *to, const char *prefix, uint64_t address)
     return to;
 }
 
-static void describe_cpus(const struct machine *machine, struct fdt *tree)
+static void describe_cpus(const struct machine *machine, struct tree *tree)
 {
     char name[NAME_BYTES];
-    fdt_node(tree, "cpus");
-    fdt_u32(tree, "#address-cells", 1);
-    fdt_u32(tree, "#size-cells", 0);
+    tree_node(tree, "cpus");
+    tree_u32(tree, "#address-cells", 1);
+    tree_u32(tree, "#size-cells", 0);
     for (uint32_t i = 0; i < machine->vcpu_count; i++) {
-        fdt_node(tree, unit_name(name, "cpu@", i));
-        fdt_string(tree, "device_type", "cpu");
-        fdt_string(tree, "compatible", "arm,armv8");
-        fdt_string(tree, "enable-method", "psci");
-        fdt_u32(tree, "reg", i);
-        fdt_end(tree);
+        tree_node(tree, unit_name(name, "cpu@", i));
+        tree_string(tree, "device_type", "cpu");
+        tree_string(tree, "compatible", "arm,armv8");
+        tree_string(tree, "enable-method", "psci");
+        tree_u32(tree, "reg", i);
+        tree_end(tree);
     }
-    fdt_end(tree);
+    tree_end(tree);
 }
 
-static void describe_psci(struct fdt *tree)
+static void describe_psci(struct tree *tree)
 {
-    fdt_node(tree, "psci");
-    fdt_strings(tree, "compatible", "arm,psci-1.0\0arm,psci-0.2", 2);
-    fdt_string(tree, "method", "hvc");
-    fdt_end(tree);
+    tree_node(tree, "psci");
+    tree_strings(tree, "compatible", "arm,psci-1.0\0arm,psci-0.2", 2);
+    tree_string(tree, "method", "hvc");
+    tree_end(tree);
 }
 
-static void describe_gic(const struct machine *machine, struct fdt *tree)
+static void describe_gic(const struct machine *machine, struct tree *tree)
 {
     uint32_t row = (uint32_t)VIRT_GICR_STRIDE * machine->vcpu_count;
     const uint32_t reg[] = {0, (uint32_t)VIRT_GICD, 0, (uint32_t)VIRT_GICD_SIZE,
                             0, (uint32_t)VIRT_GICR, 0, row};
-    fdt_node(tree, "intc@8000000");
-    fdt_string(tree, "compatible", "arm,gic-v3");
-    fdt_u32(tree, "#interrupt-cells", 3);
-    fdt_empty(tree, "interrupt-controller");
-    fdt_u32(tree, "#redistributor-regions", 1);
-    fdt_cells(tree, "reg", reg, 8);
-    fdt_u32(tree, "phandle", PHANDLE_GIC);
-    fdt_end(tree);
+    tree_node(tree, "intc@8000000");
+    tree_string(tree, "compatible", "arm,gic-v3");
+    tree_u32(tree, "#interrupt-cells", 3);
+    tree_empty(tree, "interrupt-controller");
+    tree_u32(tree, "#address-cells", 2); /* of children, as an ITS would be one */
+    tree_u32(tree, "#size-cells", 2);
+    tree_empty(tree, "ranges");
+    tree_u32(tree, "#redistributor-regions", 1);
+    tree_cells(tree, "reg", reg, 8);
+    tree_u32(tree, "phandle", PHANDLE_GIC);
+    tree_end(tree);
 }
 
-static void describe_timer(struct fdt *tree)
+static void describe_timer(struct tree *tree)
 {
-    const uint32_t interrupts[] = {FDT_PPI, VIRT_TIMER_SECURE_PPI,     FDT_LEVEL_HIGH,
-                                   FDT_PPI, VIRT_TIMER_PHYSICAL_PPI,   FDT_LEVEL_HIGH,
-                                   FDT_PPI, VIRT_TIMER_VIRTUAL_PPI,    FDT_LEVEL_HIGH,
-                                   FDT_PPI, VIRT_TIMER_HYPERVISOR_PPI, FDT_LEVEL_HIGH};
-    fdt_node(tree, "timer");
-    fdt_strings(tree, "compatible", "arm,armv8-timer\0arm,armv7-timer", 2);
-    fdt_cells(tree, "interrupts", interrupts, 12);
-    fdt_empty(tree, "always-on");
-    fdt_end(tree);
+    const uint32_t interrupts[] = {TREE_PPI, VIRT_TIMER_SECURE_PPI,     TREE_LEVEL_HIGH,
+                                   TREE_PPI, VIRT_TIMER_PHYSICAL_PPI,   TREE_LEVEL_HIGH,
+                                   TREE_PPI, VIRT_TIMER_VIRTUAL_PPI,    TREE_LEVEL_HIGH,
+                                   TREE_PPI, VIRT_TIMER_HYPERVISOR_PPI, TREE_LEVEL_HIGH};
+    tree_node(tree, "timer");
+    tree_strings(tree, "compatible", "arm,armv8-timer\0arm,armv7-timer", 2);
+    tree_cells(tree, "interrupts", interrupts, 12);
+    tree_empty(tree, "always-on");
+    tree_end(tree);
 }
 
-static void describe_clock(struct fdt *tree)
+static void describe_clock(struct tree *tree)
 {
-    fdt_node(tree, "apb-pclk");
-    fdt_string(tree, "compatible", "fixed-clock");
-    fdt_u32(tree, "#clock-cells", 0);
-    fdt_u32(tree, "clock-frequency", APB_HERTZ);
-    fdt_string(tree, "clock-output-names", "clk24mhz");
-    fdt_u32(tree, "phandle", PHANDLE_CLOCK);
-    fdt_end(tree);
+    tree_node(tree, "apb-pclk");
+    tree_string(tree, "compatible", "fixed-clock");
+    tree_u32(tree, "#clock-cells", 0);
+    tree_u32(tree, "clock-frequency", APB_HERTZ);
+    tree_string(tree, "clock-output-names", "clk24mhz");
+    tree_u32(tree, "phandle", PHANDLE_CLOCK);
+    tree_end(tree);
 }
 
-static void describe_memory(const struct machine *machine, struct fdt *tree)
+static void describe_memory(const struct machine *machine, struct tree *tree)
 {
-    fdt_node(tree, "memory@40000000");
-    fdt_string(tree, "device_type", "memory");
-    fdt_reg(tree, VIRT_RAM, machine->ram_size);
-    fdt_end(tree);
+    tree_node(tree, "memory@40000000");
+    tree_string(tree, "device_type", "memory");
+    tree_reg(tree, VIRT_RAM, machine->ram_size);
+    tree_end(tree);
 }
 
-static void describe_virtio(uint32_t slot, struct fdt *tree)
+static void describe_virtio(uint32_t slot, struct tree *tree)
 {
     char name[NAME_BYTES];
     uint64_t address = VIRT_VIRTIO + slot * VIRT_VIRTIO_STRIDE;
-    fdt_node(tree, unit_name(name, "virtio_mmio@", address));
-    fdt_string(tree, "compatible", "virtio,mmio");
-    fdt_reg(tree, address, VIRT_VIRTIO_STRIDE);
-    fdt_interrupt(tree, FDT_SPI, VIRT_VIRTIO_SPI(slot), FDT_EDGE_RISING);
-    fdt_empty(tree, "dma-coherent");
-    fdt_end(tree);
+    tree_node(tree, unit_name(name, "virtio_mmio@", address));
+    tree_string(tree, "compatible", "virtio,mmio");
+    tree_reg(tree, address, VIRT_VIRTIO_STRIDE);
+    tree_interrupt(tree, TREE_SPI, VIRT_VIRTIO_SPI(slot), TREE_EDGE_RISING);
+    tree_empty(tree, "dma-coherent");
+    tree_end(tree);
 }
 
-static void describe_chosen(const struct machine *machine, struct fdt *tree)
+static void describe_chosen(const struct machine *machine, struct tree *tree)
 {
-    fdt_node(tree, "chosen");
-    fdt_string(tree, "stdout-path", "/pl011@9000000");
-    fdt_string(tree, "bootargs", machine->command_line);
-    fdt_bytes(tree, "rng-seed", machine->seed, sizeof(machine->seed));
+    tree_node(tree, "chosen");
+    tree_string(tree, "stdout-path", "/pl011@9000000");
+    tree_string(tree, "bootargs", machine->command_line);
+    tree_bytes(tree, "rng-seed", machine->seed, sizeof(machine->seed));
     if (machine->initrd_size != 0) {
-        fdt_u64(tree, "linux,initrd-start", machine->initrd);
-        fdt_u64(tree, "linux,initrd-end", machine->initrd + machine->initrd_size);
+        tree_u64(tree, "linux,initrd-start", machine->initrd);
+        tree_u64(tree, "linux,initrd-end", machine->initrd + machine->initrd_size);
     }
-    fdt_end(tree);
+    tree_end(tree);
 }
 
 uint32_t machine_describe(const struct machine *machine, void *place, uint32_t capacity)
 {
-    struct fdt tree;
-    fdt_start(&tree, place, capacity);
-    fdt_node(&tree, "");
-    fdt_string(&tree, "compatible", "linux,dummy-virt");
-    fdt_string(&tree, "model", "linux,dummy-virt");
-    fdt_u32(&tree, "#address-cells", 2);
-    fdt_u32(&tree, "#size-cells", 2);
-    fdt_u32(&tree, "interrupt-parent", PHANDLE_GIC);
+    struct tree tree;
+    tree_start(&tree, place, capacity);
+    tree_node(&tree, "");
+    tree_string(&tree, "compatible", "linux,dummy-virt");
+    tree_string(&tree, "model", "linux,dummy-virt");
+    tree_u32(&tree, "#address-cells", 2);
+    tree_u32(&tree, "#size-cells", 2);
+    tree_u32(&tree, "interrupt-parent", PHANDLE_GIC);
     describe_chosen(machine, &tree);
-    fdt_node(&tree, "aliases");
-    fdt_string(&tree, "serial0", "/pl011@9000000");
-    fdt_end(&tree);
+    tree_node(&tree, "aliases");
+    tree_string(&tree, "serial0", "/pl011@9000000");
+    tree_end(&tree);
     describe_psci(&tree);
     describe_memory(machine, &tree);
     describe_cpus(machine, &tree);
@@ -152,6 +155,6 @@ uint32_t machine_describe(const struct machine *machine, void *place, uint32_t c
     for (uint32_t slot = 0; slot < VIRT_VIRTIO_SLOTS; slot++)
         if (machine->virtio_slots >> slot & 1)
             describe_virtio(slot, &tree);
-    fdt_end(&tree);
-    return fdt_finish(&tree);
+    tree_end(&tree);
+    return tree_finish(&tree);
 }

@@ -221,13 +221,13 @@ void pl011_start(struct pl011 *uart, struct vgic *vgic, struct console *console)
     pl011_reset(uart);
 }
 
-void pl011_describe(struct fdt *tree, uint32_t clock)
+void pl011_describe(struct tree *tree, uint32_t clock)
 {
-    fdt_node(tree, "pl011@9000000");
-    fdt_strings(tree, "compatible", "arm,pl011\0arm,primecell", 2);
-    fdt_reg(tree, VIRT_PL011, VIRT_DEVICE_SIZE);
-    fdt_interrupt(tree, FDT_SPI, VIRT_PL011_SPI, FDT_LEVEL_HIGH);
-    fdt_cells(tree, "clocks", (const uint32_t[]){clock, clock}, 2);
-    fdt_strings(tree, "clock-names", "uartclk\0apb_pclk", 2);
-    fdt_end(tree);
+    tree_node(tree, "pl011@9000000");
+    tree_strings(tree, "compatible", "arm,pl011\0arm,primecell", 2);
+    tree_reg(tree, VIRT_PL011, VIRT_DEVICE_SIZE);
+    tree_interrupt(tree, TREE_SPI, VIRT_PL011_SPI, TREE_LEVEL_HIGH);
+    tree_cells(tree, "clocks", (const uint32_t[]){clock, clock}, 2);
+    tree_strings(tree, "clock-names", "uartclk\0apb_pclk", 2);
+    tree_end(tree);
 }

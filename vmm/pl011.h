@@ -6,7 +6,7 @@
 #define VMM_PL011_H
 
 #include "console_hub.h"
-#include "fdt.h"
+#include "device_tree.h"
 #include "vgic.h"
 
 #define PL011_FIFO 16u
@@ -31,6 +31,6 @@ void pl011_access(struct pl011 *uart, struct access *access);
 bool pl011_wants_input(const struct pl011 *uart);
 /* The stream has space, or input (which is taken only when the UART is to get it). */
 void pl011_move(struct pl011 *uart, bool input);
-void pl011_describe(struct fdt *tree, uint32_t clock);
+void pl011_describe(struct tree *tree, uint32_t clock);
 
 #endif

@@ -91,13 +91,13 @@ void pl031_start(struct pl031 *clock, struct vgic *vgic, uint64_t boot_time)
     pl031_reset(clock);
 }
 
-void pl031_describe(struct fdt *tree, uint32_t clock)
+void pl031_describe(struct tree *tree, uint32_t clock)
 {
-    fdt_node(tree, "pl031@9010000");
-    fdt_strings(tree, "compatible", "arm,pl031\0arm,primecell", 2);
-    fdt_reg(tree, VIRT_PL031, VIRT_DEVICE_SIZE);
-    fdt_interrupt(tree, FDT_SPI, VIRT_PL031_SPI, FDT_LEVEL_HIGH);
-    fdt_cells(tree, "clocks", &clock, 1);
-    fdt_strings(tree, "clock-names", "apb_pclk", 1);
-    fdt_end(tree);
+    tree_node(tree, "pl031@9010000");
+    tree_strings(tree, "compatible", "arm,pl031\0arm,primecell", 2);
+    tree_reg(tree, VIRT_PL031, VIRT_DEVICE_SIZE);
+    tree_interrupt(tree, TREE_SPI, VIRT_PL031_SPI, TREE_LEVEL_HIGH);
+    tree_cells(tree, "clocks", &clock, 1);
+    tree_strings(tree, "clock-names", "apb_pclk", 1);
+    tree_end(tree);
 }

@@ -6,7 +6,7 @@
 #ifndef VMM_PL031_H
 #define VMM_PL031_H
 
-#include "fdt.h"
+#include "device_tree.h"
 #include "vgic.h"
 
 struct pl031 {
@@ -18,6 +18,6 @@ struct pl031 {
 void pl031_start(struct pl031 *clock, struct vgic *vgic, uint64_t boot_time);
 void pl031_reset(struct pl031 *clock);
 void pl031_access(struct pl031 *clock, struct access *access);
-void pl031_describe(struct fdt *tree, uint32_t clock);
+void pl031_describe(struct tree *tree, uint32_t clock);
 
 #endif
