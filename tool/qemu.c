@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -259,6 +260,8 @@ static void tell(const struct qemu *qemu, const char *command)
     char answer[1024];
     char *commands = text_print("{\"execute\":\"qmp_capabilities\"}{\"execute\":\"%s\"}", command);
     int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const struct timeval patience = {.tv_sec = 1};
+    setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     snprintf(address.sun_path, sizeof address.sun_path, "%s/qmp", qemu->folder);
     if (connect(client, (struct sockaddr *)&address, sizeof address) == 0 &&
         read(client, answer, sizeof answer) > 0 && write(client, commands, strlen(commands)) > 0)
