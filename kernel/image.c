@@ -78,8 +78,6 @@ static bool check_header(struct checker *check, const void *bytes, uint64_t size
     if (found != header->checksum)
         return FAIL("the system image is damaged (checksum %08x, should be %08x); " REBUILD, found,
                     header->checksum);
-    if (header->label[sizeof(header->label) - 1] != 0)
-        return FAIL("the system image is wrong: its label does not end; " REBUILD);
     if (header->cores == 0 || header->cores > QUOLL_MAX_CORES)
         return FAIL("the system image is for %u cores, possible are 1 to %u; use fewer in the "
                     "system description",
@@ -131,6 +129,8 @@ static bool name_ends(const char *name, size_t size)
 static bool check_names(struct checker *check)
 {
     const struct image *image = check->image;
+    if (!name_ends(image->header->label, sizeof(image->header->label)))
+        return FAIL("the system image is wrong: its label does not end; " REBUILD);
 #define NAMES(record, field)                                                                       \
     for (uint32_t i = 0; i < image->record##_count; i++) {                                         \
         if (!name_ends(image->record##s[i].field, sizeof(image->record##s[i].field)))              \

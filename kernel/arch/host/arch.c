@@ -1,0 +1,155 @@
+/* The simulated machine; see host.h and kernel/arch.h. */
+#include "host.h"
+#include "log.h"
+#include "sched.h"
+#include "signal.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct host host;
+
+#define CLEAR(array) memset(array, 0, sizeof(array))
+
+void host_reset(uint32_t count)
+{
+    memset(&host, 0, sizeof(host));
+    CLEAR(components);
+    CLEAR(threads);
+    CLEAR(objects);
+    CLEAR(channels);
+    CLEAR(irqs);
+    CLEAR(regions);
+    CLEAR(vms);
+    CLEAR(vcpus);
+    CLEAR(doorbells);
+    CLEAR(lines);
+    CLEAR(cores);
+    component_count = thread_count = region_count = vm_count = vcpu_count = irq_count = 0;
+    log_channel = NULL;
+    klog_take_back();
+    core_count = count;
+    host.frequency = 62500000;
+    for (uint32_t i = 0; i < count; i++) {
+        cores[i].index = i;
+        cores[i].deadline = QUOLL_NEVER;
+        cores[i].budget_end = QUOLL_NEVER;
+        cores[i].arch.deadline = QUOLL_NEVER;
+    }
+    host.core = &cores[0];
+}
+
+void host_interrupts_deliver(void)
+{
+    bool any = true;
+    while (any) {
+        any = false;
+        for (uint32_t i = 0; i < core_count; i++) {
+            if (cores[i].arch.interrupts == 0)
+                continue;
+            any = true;
+            cores[i].arch.interrupts = 0;
+            host.core = &cores[i];
+            inbox_serve(&cores[i]);
+        }
+    }
+}
+
+void host_advance(struct core *core, uint64_t ticks)
+{
+    host.now += ticks;
+    host.core = core;
+    if (core->arch.deadline <= host.now)
+        sched_deadline(core);
+}
+
+uint64_t arch_now(void)
+{
+    return host.now;
+}
+
+uint64_t arch_frequency(void)
+{
+    return host.frequency;
+}
+
+void arch_deadline_set(uint64_t deadline)
+{
+    host.core->arch.deadline = deadline;
+}
+
+void arch_ipi_send(struct core *target)
+{
+    target->arch.interrupts++;
+}
+
+void arch_irq_enable(uint32_t intid, struct core *core)
+{
+    host.irq_core[intid] = core;
+}
+
+void arch_irq_deactivate(uint32_t intid)
+{
+    host.deactivated[intid]++;
+}
+
+static _Noreturn void stop(enum host_stop how)
+{
+    if (host.catches_stop)
+        longjmp(host.stopped, how);
+    fwrite(host.console, 1, host.console_length, stderr);
+    abort();
+}
+
+void arch_machine_off(void)
+{
+    stop(HOST_OFF);
+}
+
+void arch_machine_reset(void)
+{
+    stop(HOST_RESET);
+}
+
+void arch_halt(void)
+{
+    stop(HOST_HALT);
+}
+
+void arch_early_putc(char c)
+{
+    if (host.console_length + 1 < HOST_CONSOLE_BYTES)
+        host.console[host.console_length++] = c;
+}
+
+void arch_thread_enter(struct core *core, struct thread *thread)
+{
+    core->arch.entered = thread;
+}
+
+void arch_tlb_invalidate(const struct stage2 *space, ipaddr_t address, uint64_t size)
+{
+    host.tlb_invalidations++;
+}
+
+struct core *arch_this_core(void)
+{
+    return host.core;
+}
+
+void arch_memory_clean(paddr_t base, uint64_t size) {}
+
+void arch_memory_zero(paddr_t base, uint64_t size)
+{
+    memset((void *)(uintptr_t)base.value, 0, size);
+}
+
+enum quoll_status arch_vcpu_prepare(struct core *core, struct vcpu *vcpu)
+{
+    return vcpu->arch.prepare;
+}
+
+bool arch_vcpu_has_interrupt(struct vcpu *vcpu)
+{
+    return vcpu->arch.has_interrupt;
+}
