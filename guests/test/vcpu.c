@@ -226,10 +226,12 @@ static void check_physical_timer(void)
 {
     uint32_t before = taken[0].count;
     interrupt_enable(INTID_PHYSICAL_TIMER, true);
+    interrupts_off();
     write_system(cntp_tval_el0, MILLISECOND);
     write_system(cntp_ctl_el0, TIMER_ON);
     sync();
     wait_for_interrupt();
+    interrupts_on();
     check("the physical timer", wait_for(0, before + 1, 100) && newest(0) == INTID_PHYSICAL_TIMER);
     interrupt_enable(INTID_PHYSICAL_TIMER, false);
 }
