@@ -5,9 +5,10 @@
  * sees no data: buffers are only physical addresses to it, and a request reaches the controller only when
  * it lies inside a buffer that its client may name.
  *
- * States: starting; working; broken. A controller that cannot be brought up, fails, does not answer in time or
- * answers nonsense makes the driver broken: the controller is silenced, so that no buffer is touched any more,
- * then everything in flight is answered with BLOCK_GONE, the links say why, and so it stays.
+ * States: starting; working; broken. A controller that fails, does not answer in time or answers nonsense is reset and
+ * given again what was in flight, a few times. When that does not help, or when it cannot be brought up at all, the driver is
+ * broken: the controller is silenced, so that no buffer is touched any more, then everything in flight is
+ * answered with BLOCK_GONE, the links say why, and so it stays.
  *
  * Each client may have its share of the commands in flight, so none can keep the disk from the others.
  */
@@ -22,6 +23,7 @@
 #define VENDOR_REDHAT 0x1b36u
 #define DEVICE_QEMU_NVME 0x0010u
 #define WATCH_NS 1000000000u
+#define MOST_RESETS 4u
 
 static struct {
     struct pci_host host;
@@ -34,6 +36,7 @@ static struct {
     struct block_server client[CONFIG_MAX_CLIENTS];
     uint32_t interrupt;        /* handle */
     uint64_t interrupt_signal; /* 0: no interrupt yet */
+    uint32_t resets;
     bool working;
     bool watching; /* the timer is set */
 } nvme;
@@ -48,6 +51,24 @@ static void tell_clients(const char *problem)
     }
 }
 
+/* NULL when the controller works again and is still the same disk. */
+static const char *start_again(void)
+{
+    struct controller *controller = &nvme.controller;
+    struct block_geometry before = controller->geometry;
+    uint32_t namespace_id = controller->namespace_id, depth = controller->io.depth;
+    const char *problem = controller_start(controller);
+    /* Waiting for the controller used the timer and swallowed signals, perhaps the interrupt's. */
+    nvme.watching = false;
+    quoll_irq_ack(nvme.interrupt);
+    if (problem != NULL)
+        return problem;
+    if (memcmp(&before, &controller->geometry, sizeof(before)) != 0 ||
+        namespace_id != controller->namespace_id || depth != controller->io.depth)
+        return "after a reset it is another disk";
+    return NULL;
+}
+
 static void become_broken(const char *problem)
 {
     struct transfer_result result;
@@ -60,6 +81,22 @@ static void become_broken(const char *problem)
     while (transfer_abandon(&nvme.transfers, &result))
         block_server_complete(&nvme.client[result.client], result.id, result.status);
     tell_clients(problem);
+}
+
+static void recover(const char *problem)
+{
+    if (nvme.resets == MOST_RESETS) {
+        become_broken(problem);
+        return;
+    }
+    nvme.resets++;
+    quoll_log("%s; it is reset (%u of %u), %u commands are given again", problem, nvme.resets,
+              MOST_RESETS, nvme.transfers.in_flight);
+    const char *lasting = start_again();
+    if (lasting != NULL)
+        become_broken(lasting);
+    else
+        transfers_reissue(&nvme.transfers);
 }
 
 /* ---- Start ---- */
@@ -171,7 +208,7 @@ static void take_completions(void)
         if (event == TRANSFER_DONE)
             block_server_complete(&nvme.client[result.client], result.id, result.status);
         if (event == TRANSFER_NONSENSE) {
-            become_broken("the NVMe controller answers what it was not asked");
+            recover("the NVMe controller answers what it was not asked");
             return;
         }
     }
@@ -210,28 +247,34 @@ static void take_requests(void)
 
 static void watch_timeouts(uint64_t signals)
 {
-    if ((signals & QUOLL_SIGNAL_TIMER) != 0) {
-        nvme.watching = false;
-        if (controller_fatal(&nvme.controller))
-            become_broken("the NVMe controller reports a fatal error");
-        else if (transfers_overdue(&nvme.transfers))
-            become_broken("the NVMe controller does not answer a command");
-    }
-    if (nvme.working && !nvme.watching && nvme.transfers.in_flight > 0) {
-        quoll_timer_set(quoll_now() + quoll_ticks_from_ns(WATCH_NS));
-        nvme.watching = true;
-    }
+    if ((signals & QUOLL_SIGNAL_TIMER) == 0)
+        return;
+    nvme.watching = false;
+    if (controller_fatal(&nvme.controller))
+        recover("the NVMe controller reports a fatal error");
+    else if (transfers_overdue(&nvme.transfers))
+        recover("the NVMe controller does not answer a command");
+}
+
+static void set_watch(void)
+{
+    if (nvme.watching || nvme.transfers.in_flight == 0)
+        return;
+    quoll_timer_set(quoll_now() + quoll_ticks_from_ns(WATCH_NS));
+    nvme.watching = true;
 }
 
 static void work(uint64_t signals)
 {
+    if (nvme.working)
+        watch_timeouts(signals);
     if (nvme.working)
         take_completions();
     take_requests();
     if (nvme.working)
         queue_ring(&nvme.controller.io);
     if (nvme.working)
-        watch_timeouts(signals);
+        set_watch();
     for (uint32_t i = 0; i < nvme.client_count; i++)
         block_server_publish(&nvme.client[i]);
     if ((signals & nvme.interrupt_signal) != 0)

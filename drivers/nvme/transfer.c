@@ -3,8 +3,10 @@
 #include <quoll/quoll.h>
 #include <string.h>
 
-/* Longer than a disk with moving parts takes to start and recover from an error of its own. */
-#define COMMAND_TIMEOUT_NS 30000000000ull
+/* Giving up too early loses what RapiLog has acknowledged, so this is much longer than a disk with moving parts takes to
+ * start, to recover from an error of its own, or to write back a full cache. */
+#define COMMAND_TIMEOUT_NS 120000000000ull
+#define COMMAND_LATE_NS 10000000000ull
 /* A dying disk must not drown the log. */
 #define LOGGED_ERRORS 16u
 
@@ -73,9 +75,13 @@ static struct nvme_command command_for(const struct transfers *transfers, uint32
     return command;
 }
 
-static uint64_t new_deadline(void)
+static void issue(struct transfers *transfers, uint32_t number, struct nvme_command command)
 {
-    return quoll_now() + quoll_ticks_from_ns(COMMAND_TIMEOUT_NS);
+    struct transfer_slot *slot = &transfers->slot[number];
+    slot->command = command;
+    slot->started = quoll_now();
+    slot->late = false;
+    queue_put(&transfers->controller->io, &slot->command);
 }
 
 void transfer_begin(struct transfers *transfers, uint32_t client,
@@ -86,14 +92,12 @@ void transfer_begin(struct transfers *transfers, uint32_t client,
     bool fua = request->operation == BLOCK_WRITE && (request->flags & BLOCK_FUA) != 0;
     transfers->slot[number] = (struct transfer_slot){
         .id = request->id,
-        .deadline = new_deadline(),
         .client = (uint8_t)client,
         .in_flight = true,
         .then_flush = fua && transfers->flush_for_fua,
     };
     transfers->in_flight++;
-    struct nvme_command command = command_for(transfers, number, request);
-    queue_put(&transfers->controller->io, &command);
+    issue(transfers, number, command_for(transfers, number, request));
 }
 
 static void release(struct transfers *transfers, uint32_t number)
@@ -127,10 +131,8 @@ static enum block_status status_of(struct transfers *transfers,
 static void flush_after_write(struct transfers *transfers, uint32_t number)
 {
     const struct block_request flush = {.operation = BLOCK_FLUSH};
-    struct nvme_command command = command_for(transfers, number, &flush);
     transfers->slot[number].then_flush = false;
-    transfers->slot[number].deadline = new_deadline();
-    queue_put(&transfers->controller->io, &command);
+    issue(transfers, number, command_for(transfers, number, &flush));
 }
 
 enum transfer_event transfer_next(struct transfers *transfers, struct transfer_result *result)
@@ -152,14 +154,30 @@ enum transfer_event transfer_next(struct transfers *transfers, struct transfer_r
     return TRANSFER_DONE;
 }
 
-bool transfers_overdue(const struct transfers *transfers)
+bool transfers_overdue(struct transfers *transfers)
 {
     uint64_t now = quoll_now();
     for (uint32_t i = 0; i < transfers->count; i++) {
-        if (transfers->slot[i].in_flight && now >= transfers->slot[i].deadline)
+        struct transfer_slot *slot = &transfers->slot[i];
+        if (!slot->in_flight)
+            continue;
+        if (now - slot->started >= quoll_ticks_from_ns(COMMAND_TIMEOUT_NS))
             return true;
+        if (!slot->late && now - slot->started >= quoll_ticks_from_ns(COMMAND_LATE_NS)) {
+            quoll_log("the disk is slow: a command (0x%02x) has taken %u s so far",
+                      slot->command.opcode, (unsigned)(COMMAND_LATE_NS / 1000000000));
+            slot->late = true;
+        }
     }
     return false;
+}
+
+void transfers_reissue(struct transfers *transfers)
+{
+    for (uint32_t i = 0; i < transfers->count; i++) {
+        if (transfers->slot[i].in_flight)
+            issue(transfers, i, transfers->slot[i].command);
+    }
 }
 
 bool transfer_abandon(struct transfers *transfers, struct transfer_result *result)

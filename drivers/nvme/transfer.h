@@ -3,7 +3,8 @@
  *
  * A slot is one command identifier with its PRP list. It is free, or in flight for one client's request. A
  * write that must be on stable storage can take two commands in one slot (write, then flush) where the controller
- * does not honour FUA.
+ * does not honour FUA. Commands are kept until they are answered, so that after a reset of the controller they can
+ * be given to it once more: reads, writes and flushes may be repeated as long as nobody was told that they are done.
  */
 #ifndef NVME_TRANSFER_H
 #define NVME_TRANSFER_H
@@ -11,11 +12,13 @@
 #include "controller.h"
 
 struct transfer_slot {
-    uint64_t id;       /* the client's */
-    uint64_t deadline; /* ticks */
+    struct nvme_command command;
+    uint64_t id;      /* the client's */
+    uint64_t started; /* ticks */
     uint8_t client;
     bool in_flight;
     bool then_flush; /* a flush follows when the write is done */
+    bool late;       /* the log has said so */
 };
 
 struct transfers {
@@ -51,8 +54,10 @@ enum transfer_event {
 };
 enum transfer_event transfer_next(struct transfers *transfers, struct transfer_result *result);
 
-/* Some command has been in flight for too long. */
-bool transfers_overdue(const struct transfers *transfers);
+/* Some command has been in flight for too long. Says so in the log for one that is merely slow. */
+bool transfers_overdue(struct transfers *transfers);
+/* After the controller was started anew, with the same geometry: gives it all that is in flight. */
+void transfers_reissue(struct transfers *transfers);
 /* After the controller was stopped: takes one slot out of flight, with BLOCK_GONE. False: there is none. */
 bool transfer_abandon(struct transfers *transfers, struct transfer_result *result);
 

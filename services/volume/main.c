@@ -46,7 +46,7 @@ static void assign(const struct volume_config *config, const struct partition_ta
     const char *problem = find_extent(table, label, &extent);
     bool found = problem == NULL;
     if (found)
-        problem = volume_assign(&volumes, number, &extent, read_only);
+        problem = volume_assign(&volumes, number, &extent, label, read_only);
     if (problem != NULL) {
         refuse(number, label[0] != '\0' ? label : "whole disk", problem);
         if (!found)

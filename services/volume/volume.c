@@ -18,10 +18,12 @@ static bool collides(const struct volume *a, const struct extent *extent, bool r
     return a->usable && !(a->read_only && read_only) && extents_overlap(&a->extent, extent);
 }
 
-static void get_ready(struct volumes *volumes, struct volume *volume)
+static void get_ready(struct volumes *volumes, struct volume *volume, const char *label)
 {
     struct block_geometry geometry = volumes->disk.geometry;
     geometry.sectors = volume->extent.count;
+    if (label[0] != '\0')
+        quoll_format(geometry.name, sizeof(geometry.name), "%s", label);
     if (volume->read_only)
         geometry.abilities |= BLOCK_IS_READ_ONLY;
     volume->usable = true;
@@ -29,7 +31,7 @@ static void get_ready(struct volumes *volumes, struct volume *volume)
 }
 
 const char *volume_assign(struct volumes *volumes, uint32_t number, const struct extent *extent,
-                          bool read_only)
+                          const char *label, bool read_only)
 {
     uint64_t sectors = volumes->disk.geometry.sectors;
     if (extent->count > sectors || extent->first > sectors - extent->count)
@@ -41,7 +43,7 @@ const char *volume_assign(struct volumes *volumes, uint32_t number, const struct
     struct volume *volume = &volumes->volume[number];
     volume->extent = *extent;
     volume->read_only = read_only;
-    get_ready(volumes, volume);
+    get_ready(volumes, volume, label);
     return NULL;
 }
 

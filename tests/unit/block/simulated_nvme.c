@@ -176,7 +176,7 @@ static void serve(struct simulated_nvme *nvme, uint32_t number)
         RULE(get(nvme, doorbell(nvme, 2 * number)) < queue->submission_entries);
         memcpy(&command, dma(nvme, queue->submissions + 64 * (uint64_t)queue->head, 64), 64);
         queue->head = (queue->head + 1) % queue->submission_entries;
-        if (number == 1 && nvme->knobs.silent)
+        if (number == 1 && __atomic_load_n(&nvme->knobs.silent, __ATOMIC_SEQ_CST))
             continue;
         uint16_t status = number == 0 ? admin(nvme, &command) : io(nvme, &command);
         complete(nvme, number, number == 1 && nvme->knobs.wrong_id ? 99 : command.id, status);
@@ -267,6 +267,11 @@ void simulated_nvme_allow(struct simulated_nvme *nvme, void *memory, uint64_t si
     nvme->range[nvme->ranges].start = (uintptr_t)memory;
     nvme->range[nvme->ranges].size = size;
     nvme->ranges++;
+}
+
+void simulated_nvme_heal(struct simulated_nvme *nvme)
+{
+    __atomic_store_n(&nvme->knobs.silent, false, __ATOMIC_SEQ_CST);
 }
 
 uint32_t simulated_nvme_flushes(struct simulated_nvme *nvme)

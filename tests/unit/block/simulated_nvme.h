@@ -35,6 +35,8 @@ uint8_t *simulated_nvme_registers(struct simulated_nvme *nvme); /* 8192 bytes */
 uint8_t *simulated_nvme_content(struct simulated_nvme *nvme);
 /* DMA may only touch these ranges; the queues' memory is one of them. */
 void simulated_nvme_allow(struct simulated_nvme *nvme, void *memory, uint64_t size);
+/* Takes the I/O knobs back; what was lost stays lost. */
+void simulated_nvme_heal(struct simulated_nvme *nvme);
 uint32_t simulated_nvme_flushes(struct simulated_nvme *nvme);
 uint32_t simulated_nvme_fua_writes(struct simulated_nvme *nvme);
 

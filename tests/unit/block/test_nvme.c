@@ -321,13 +321,44 @@ static void a_silent_controller_is_noticed_and_stopped(void **state)
     queue_ring(&f->controller.io);
     assert_false(transfers_overdue(&f->transfers));
     for (uint32_t i = 0; i < f->transfers.count; i++)
-        f->transfers.slot[i].deadline = quoll_now(); /* half a minute later */
+        f->transfers.slot[i].started -= quoll_ticks_from_ns(121000000000u); /* two minutes later */
     assert_true(transfers_overdue(&f->transfers));
     assert_true(controller_stop(&f->controller));
     assert_true(transfer_abandon(&f->transfers, &result));
     assert_int_equal(result.status, BLOCK_GONE);
     assert_int_equal(result.client, 6);
     assert_false(transfer_abandon(&f->transfers, &result));
+}
+
+static void what_was_in_flight_is_done_after_a_reset(void **state)
+{
+    struct fixture *f = *state;
+    struct transfer_result result;
+    uint32_t seen[3] = {0};
+    assert_null(start(f, &(struct simulated_knobs){.silent = true}));
+    memset(f->data, 0xcd, 65536);
+    for (uint32_t i = 0; i < 3; i++) {
+        struct block_request write = request_of(BLOCK_WRITE, 100 * i, 32, 512 + 20000 / 512 * 512);
+        transfer_begin(&f->transfers, i, &write);
+    }
+    queue_ring(&f->controller.io);
+    quoll_timer_set(quoll_now() + quoll_ticks_from_ns(5000000));
+    quoll_wait();
+    assert_int_equal(transfer_next(&f->transfers, &result), TRANSFER_NOTHING);
+    simulated_nvme_heal(f->nvme);
+    assert_null(controller_start(&f->controller));
+    transfers_reissue(&f->transfers);
+    queue_ring(&f->controller.io);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(next_event(f, &result), TRANSFER_DONE);
+        assert_int_equal(result.status, BLOCK_OK);
+        seen[result.client]++;
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(seen[i], 1);
+        assert_int_equal(simulated_nvme_content(f->nvme)[(100 * i + 31) * 512], 0xcd);
+    }
+    assert_int_equal(f->transfers.in_flight, 0);
 }
 
 int main(void)
@@ -354,6 +385,7 @@ int main(void)
         TEST(a_block_outside_the_disk_is_out_of_range),
         TEST(an_answer_to_nothing_is_noticed),
         TEST(a_silent_controller_is_noticed_and_stopped),
+        TEST(what_was_in_flight_is_done_after_a_reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

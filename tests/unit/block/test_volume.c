@@ -216,6 +216,7 @@ static void a_label_becomes_a_disk_of_the_partitions_size(void **state)
     assert_int_equal(f->client[0].state, BLOCK_LINK_READY);
     assert_int_equal(f->client[0].geometry.sectors, ROOT_LAST - ROOT_FIRST + 1);
     assert_int_equal(f->client[1].geometry.sectors, WAL_LAST - WAL_FIRST + 1);
+    assert_string_equal(f->client[1].geometry.name, "wal");
     assert_int_equal(f->client[1].geometry.abilities, BLOCK_CAN_FLUSH | BLOCK_VOLATILE_CACHE);
     assert_int_equal(f->client[1].geometry.max_sectors, 16);
 }
