@@ -192,6 +192,7 @@ static void zero(uint64_t base, uint64_t size)
         arch_memory_clean(paddr(base), size);
         return;
     }
+    atomic_store(&chores[chore_count].next, 0);
     chores[chore_count].base = base;
     chores[chore_count++].size = size;
 }
@@ -408,6 +409,8 @@ static void build_threads(void)
         core->threads[core->thread_count++] = thread;
         thread->period = ticks(from->period);
         thread->budget = from->budget == from->period ? thread->period : ticks(from->budget);
+        thread->budget_left = thread->budget;
+        thread->period_start = arch_now();
         thread->number = (uint32_t)from->argument;
         thread->index = i;
     }

@@ -73,10 +73,6 @@ static void add_cpus(uint32_t count)
 
 static void add_uarts(void)
 {
-    int uart = node(0, "pl011@9000000");
-    ok(fdt_setprop(tree, uart, "compatible", "arm,pl011\0arm,primecell", 24));
-    CELLS(uart, "reg", 0, 0x9000000, 0, 0x1000);
-    CELLS(uart, "interrupts", 0, 1, 4);
     int bus = node(0, "bus@a0000000");
     text(bus, "compatible", "simple-bus");
     CELLS(bus, "#address-cells", 1);
@@ -90,6 +86,11 @@ static void add_uarts(void)
     text(second, "compatible", "arm,pl011");
     CELLS(second, "reg", 0x3000, 0x1000, 0x20000, 0x1000, 0x10800, 0x1000);
     CELLS(second, "interrupts-extended", GIC_PHANDLE, 1, 9, 4, GIC_PHANDLE, 0, 40, 1);
+    /* Added last, found first: libfdt puts new nodes in front. */
+    int uart = node(0, "pl011@9000000");
+    ok(fdt_setprop(tree, uart, "compatible", "arm,pl011\0arm,primecell", 24));
+    CELLS(uart, "reg", 0, 0x9000000, 0, 0x1000);
+    CELLS(uart, "interrupts", 0, 1, 4);
 }
 
 static void add_pci(void)
