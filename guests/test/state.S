@@ -77,6 +77,31 @@ state_wrong:
     mov     x0, x1
     ret
 
+.macro each_key operation
+    \operation S3_0_C2_C1_0,  21, 0xffff
+    \operation S3_0_C2_C1_1,  22, 0xffff
+    \operation S3_0_C2_C1_2,  23, 0xffff
+    \operation S3_0_C2_C1_3,  24, 0xffff
+    \operation S3_0_C2_C2_0,  25, 0xffff
+    \operation S3_0_C2_C2_1,  26, 0xffff
+    \operation S3_0_C2_C2_2,  27, 0xffff
+    \operation S3_0_C2_C2_3,  28, 0xffff
+    \operation S3_0_C2_C3_0,  29, 0xffff
+    \operation S3_0_C2_C3_1,  30, 0xffff
+.endm
+
+    .global state_fill_keys
+state_fill_keys:
+    each_key fill
+    ret
+
+    .global state_wrong_keys
+state_wrong_keys:
+    mov     x1, #0
+    each_key compare
+    mov     x0, x1
+    ret
+
 /* Where PSCI starts a secondary CPU: x0 is its number. It has a stack of 4 KiB, the first CPU's vectors, and then
  * sleeps between interrupts. */
     .global cpu_entry

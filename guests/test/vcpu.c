@@ -18,6 +18,7 @@
 #define CLASS_UNKNOWN 0
 #define CLASS_DATA_ABORT 0x25
 #define FAULT_EXTERNAL 0x10
+#define ISAR1_KEYS 0xff000ff0UL /* pointer authentication of any algorithm */
 
 void cpu_main(uint64_t cpu);
 
@@ -79,7 +80,7 @@ static void check_identity(void)
     check("no EL2 to be seen", (features >> 8 & 15) == 0);
     check("no SVE to be seen", (features >> 32 & 15) == 0);
     check("interrupt controller as system registers", (features >> 24 & 15) != 0);
-    check("MIDR is a CPU's", read_system(midr_el1) >> 24 != 0);
+    check("MIDR is a CPU's", (read_system(midr_el1) & 0xfff0) != 0);
 }
 
 static void check_undefined(void)
@@ -352,18 +353,23 @@ static void check_state(void)
 {
     uint64_t seed = (counter() & 0xfff) << 16 | 0x40;
     uint64_t wrong = 0, rounds = 0;
+    bool keys = (read_system(id_aa64isar1_el1) & ISAR1_KEYS) != 0;
     interrupts_off();
     write_system(cntv_ctl_el0, 0);
     uint64_t vectors = read_system(vbar_el1);
     uint64_t end = counter() + 500 * MILLISECOND;
     while (counter() < end && wrong == 0) {
         state_fill(seed);
+        if (keys) {
+            state_fill_keys(seed);
+        }
         for (uint32_t i = 0; i < 50; i++) {
             firmware(SMCCC_UNKNOWN, 0, 0, 0);
             for (volatile uint32_t j = 0; j < 200; j = j + 1) {
             }
         }
         wrong += state_wrong(seed) + (read_system(vbar_el1) != vectors);
+        wrong += keys ? state_wrong_keys(seed) : 0;
         seed += 0x20040;
         rounds++;
     }

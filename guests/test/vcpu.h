@@ -64,6 +64,9 @@ void sgi_send(uint32_t intid, uint32_t cpu);
  * what the seed made them. */
 void state_fill(uint64_t seed);
 uint64_t state_wrong(uint64_t seed);
+/* The same for the pointer authentication keys, where the CPU has them. */
+void state_fill_keys(uint64_t seed);
+uint64_t state_wrong_keys(uint64_t seed);
 
 /* state.S: where PSCI starts a secondary CPU. */
 void cpu_entry(void);
