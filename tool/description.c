@@ -72,12 +72,10 @@ static const char *one_of(struct node node, const char *what, const char *const 
     for (size_t i = 0; words[i] != NULL; i++)
         if (strcmp(text, words[i]) == 0)
             return words[i];
-    const char *near = nearest_word(text, words);
     char all[256] = "";
     for (size_t i = 0; words[i] != NULL; i++)
         snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? ", " : "", words[i]);
-    node_error(node, "%s cannot be `%s`; write %s%s%s", what, text,
-               near ? near : "one of: ", near ? ", or another of: " : "", all);
+    node_error(node, "%s cannot be `%s`; write one of: %s", what, text, all);
     return words[0];
 }
 
