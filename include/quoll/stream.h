@@ -14,7 +14,7 @@
  *     ESC _ Q ! <text> ESC \        output: a notice for the host tool: what the supervisor logs as a line
  *                                   "notice: <text>", e.g. "off 0 all VMs powered off" just before the machine
  *                                   goes off. Status 0: clean; 1: a VM or service failed, the text says
- *                                   which and why; 2: the mains were lost, everything acknowledged is on the disk
+ *                                   which and why; 2: the mains were lost and every drain has ended
  *
  * A guest cannot forge them: the service replaces "ESC _ Q" in a guest's output by "ESC _ ?", also when it is
  * spread over several writes. A stream may be left in the middle of an escape sequence, so for whoever reads the

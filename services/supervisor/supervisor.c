@@ -76,7 +76,8 @@ static void announce(void)
     const char *text = "all VMs powered off";
     if (supervisor.mains_lost) {
         outcome = OUTCOME_MAINS_LOST;
-        text = "the mains were lost; everything acknowledged is on the disk";
+        text = supervisor.drain_count == 0 ? "the mains were lost"
+                                           : "the mains were lost; all drains have ended";
     }
     if (supervisor.failure[0] != 0) {
         outcome = OUTCOME_FAILED;

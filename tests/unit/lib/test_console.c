@@ -305,16 +305,18 @@ static void overwritten_log_text_is_counted(void **state)
     for (int i = 0; i < 500; i++)
         quoll_log("line %d of many", i);
     uart_until_text(s, LOG, "line 499 of many\r\n");
-    const char *lost = strstr(s->text[LOG], "console: ");
-    assert_non_null(lost);
     /* what is lost and what is shown is all there was */
-    size_t written = 0, shown = 0;
+    size_t written = 0, shown = 0, lost = 0;
     for (int i = 0; i < 500; i++)
         written += quoll_format(flood, sizeof flood, "supervisor: line %d of many\n", i);
     for (const char *line = strstr(s->text[LOG], "supervisor: "); line != NULL;
          line = strstr(line + 1, "supervisor: "))
         shown += strcspn(line, "\r") + 1;
-    assert_int_equal(strtoul(lost + 9, NULL, 10) + shown, written);
+    for (const char *line = strstr(s->text[LOG], "console: "); line != NULL;
+         line = strstr(line + 1, "console: "))
+        lost += strtoul(line + 9, NULL, 10);
+    assert_true(lost > 0);
+    assert_int_equal(lost + shown, written);
     tear_down(s);
 }
 
