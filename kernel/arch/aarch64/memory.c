@@ -17,16 +17,27 @@ void arch_memory_clean(paddr_t base, uint64_t size)
     isb();
 }
 
-/* Plain stores: as fast as DC ZVA on real caches, twice as fast where the CPU is emulated. */
+#define PAGE_WORDS (PAGE_SIZE / sizeof(uint64_t))
+
+static bool page_is_zero(const uint64_t *words)
+{
+    uint64_t any = 0;
+    for (uint32_t i = 0; i < PAGE_WORDS; i += 8) {
+        any |= words[i] | words[i + 1] | words[i + 2] | words[i + 3];
+        any |= words[i + 4] | words[i + 5] | words[i + 6] | words[i + 7];
+    }
+    return any == 0;
+}
+
+/* Looks before it writes: after power-on most memory is zero already, and where memory is given out when
+ * it is first written (an emulated machine), reading takes less time and none of it. */
 void arch_memory_zero(paddr_t base, uint64_t size)
 {
-    uint64_t at = base.value, end = base.value + size;
-    while (at < end) {
-        __asm__ volatile("stp xzr, xzr, [%0]\n\tstp xzr, xzr, [%0, #16]\n\t"
-                         "stp xzr, xzr, [%0, #32]\n\tstp xzr, xzr, [%0, #48]"
-                         :
-                         : "r"(at)
-                         : "memory");
-        at += 64;
+    for (uint64_t at = base.value; at < base.value + size; at += PAGE_SIZE) {
+        uint64_t *words = (uint64_t *)at;
+        if (!page_is_zero(words)) {
+            for (uint32_t i = 0; i < PAGE_WORDS; i++)
+                words[i] = 0;
+        }
     }
 }
