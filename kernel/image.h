@@ -3,6 +3,7 @@
 #define KERNEL_IMAGE_H
 
 #include <quoll/image.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* A checked image: every index, range and reference in it is good. */
