@@ -50,6 +50,24 @@ static void core_prepare(struct core *core, uint32_t index)
     core->budget_end = QUOLL_NEVER;
 }
 
+/* Trap controls of later architecture versions: their reset values are unknown, and "no trap" is what
+ * vcpu_core_start() builds on. By encoding, so that any assembler takes them. */
+#define MMFR0_FGT(value) ((value) >> 56 & 0xf)
+#define MMFR1_HCX(value) ((value) >> 40 & 0xf)
+
+static void extended_traps_off(void)
+{
+    if (MMFR1_HCX(read_register(id_aa64mmfr1_el1)) != 0)
+        write_register(S3_4_C1_C2_2, 0); /* HCRX_EL2 */
+    if (MMFR0_FGT(read_register(id_aa64mmfr0_el1)) != 0) {
+        write_register(S3_4_C1_C1_4, 0); /* HFGRTR_EL2 */
+        write_register(S3_4_C1_C1_5, 0); /* HFGWTR_EL2 */
+        write_register(S3_4_C1_C1_6, 0); /* HFGITR_EL2 */
+        write_register(S3_4_C3_C1_4, 0); /* HDFGRTR_EL2 */
+        write_register(S3_4_C3_C1_5, 0); /* HDFGWTR_EL2 */
+    }
+}
+
 static void this_core_is(struct core *core)
 {
     write_register(tpidr_el2, (uintptr_t)core);
@@ -186,6 +204,7 @@ static void load_system(void)
 static void core_start(struct core *core)
 {
     start_share();
+    extended_traps_off();
     gic_core_start(core);
     time_core_start();
     vcpu_core_start(core);
