@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct component;
 struct vcpu;
 
 struct arch_core {
@@ -13,14 +14,18 @@ struct arch_core {
     uintptr_t redistributor; /* GICR RD frame of this core */
     struct vcpu *loaded;     /* whose EL1 state is in the registers, or NULL */
     struct vcpu *fp_owner;   /* whose FP state is in the registers, or NULL */
-    uint64_t vttbr, hcr,
-        cptr; /* what VTTBR_EL2, HCR_EL2, CPTR_EL2 hold: written only when changed */
+    /* Whose HCR_EL2, VTTBR_EL2 and CPTR_EL2 are in the registers: a guest's or a component's, the
+     * other is NULL. The registers are written only when this changes. */
+    struct vcpu *entered_guest;
+    const struct component *entered_component;
+    uint64_t vttbr, cptr; /* what VTTBR_EL2 and CPTR_EL2 hold */
     /* set by vcpu_core_start */
     uint64_t hcr_guest, hcr_component;
     uint32_t list_registers; /* bit n: the core has list register n */
     bool has_keys;           /* pointer authentication */
     /* what of the loaded vCPU's registers is replaced while components run: see vcpu.c */
     bool controls_hidden, thread_pointers_hidden;
+    bool exposed; /* nothing is, because no component was entered since the guest was */
 };
 
 #define LIST_REGISTERS_MAX 16 /* ICH_VTR_EL2.ListRegs (IHI 0069, 12.4.11) */

@@ -158,24 +158,19 @@ enum guest_action guest_fault_abort(struct core *core, struct vcpu *vcpu, uint64
     return decoded ? exit_mmio(page, &access) : exit_memory(page);
 }
 
-bool guest_fault_finish(struct vcpu *vcpu)
+bool guest_fault_finish(struct vcpu *vcpu, bool *store)
 {
     struct quoll_vcpu_page *page = vcpu->page;
-    /* once each: the VMM's other threads can write the page meanwhile */
-    uint8_t size = __atomic_load_n(&page->mmio.size, __ATOMIC_RELAXED);
-    uint8_t reg = __atomic_load_n(&page->mmio.reg, __ATOMIC_RELAXED);
-    uint8_t flags = __atomic_load_n(&page->mmio.flags, __ATOMIC_RELAXED);
-    struct guest_access access = {.write = page->mmio.write != 0,
-                                  .size = size,
-                                  .reg = reg,
-                                  .sign = (flags & 1) != 0,
-                                  .wide = (flags & 2) != 0};
-    if ((size != 1 && size != 2 && size != 4 && size != 8) || reg > 31) {
+    uint64_t syndrome = page->syndrome;
+    struct guest_access access;
+    /* The VMM may have changed it, but no syndrome decodes to a register that is not there. */
+    if (!data_abort_decode(syndrome, &access)) {
         return false;
     }
-    if (!access.write && reg < 31) {
-        page->registers.x[reg] = guest_access_loaded(&access, page->mmio.value);
+    *store = access.write;
+    if (!access.write && access.reg < 31) {
+        page->registers.x[access.reg] = guest_access_loaded(&access, page->mmio.value);
     }
-    vcpu_skip(vcpu, page->syndrome);
+    vcpu_skip(vcpu, syndrome);
     return true;
 }

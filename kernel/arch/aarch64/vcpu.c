@@ -48,6 +48,15 @@
 #define MDCR_TPMS (UINT64_C(1) << 14)
 #define MDCR_TTRF (UINT64_C(1) << 19)
 
+/* What components find in the registers that they depend on or can reach. */
+static void set_component_values(void)
+{
+    write_register(SCTLR_EL1, SCTLR_RESET);
+    write_register(CNTKCTL_EL1, CNTKCTL_EL0VCTEN);
+    write_register(TPIDR_EL0, 0);
+    write_register(TPIDRRO_EL0, 0);
+}
+
 void vcpu_core_start(struct core *core)
 {
     struct arch_core *arch = &core->arch;
@@ -58,22 +67,21 @@ void vcpu_core_start(struct core *core)
     arch->has_keys = keys != 0;
     arch->hcr_guest = HCR_GUEST | keys;
     arch->hcr_component = HCR_COMPONENT | keys;
-    arch->loaded = arch->fp_owner = NULL;
-    arch->controls_hidden = arch->thread_pointers_hidden = false;
+    arch->loaded = arch->fp_owner = arch->entered_guest = NULL;
+    arch->entered_component = NULL;
+    arch->controls_hidden = arch->thread_pointers_hidden = arch->exposed = false;
 
     arch->vttbr = 0;
-    arch->hcr = arch->hcr_component;
     arch->cptr = CPTR_BASE | CPTR_TFP;
     write_register(VTTBR_EL2, arch->vttbr);
-    write_register(HCR_EL2, arch->hcr);
+    write_register(HCR_EL2, arch->hcr_component);
     write_register(CPTR_EL2, arch->cptr);
     write_register(HSTR_EL2, 0);
     write_register(MDCR_EL2, (read_register(MDCR_EL2) & MDCR_COUNTERS) | MDCR_TPMCR | MDCR_TPM |
                                  MDCR_TDA | MDCR_TDOSA | MDCR_TDRA | MDCR_TPMS | MDCR_TTRF);
     write_register(MDSCR_EL1, 0);
     write_register(VPIDR_EL2, read_register(MIDR_EL1));
-    write_register(SCTLR_EL1, SCTLR_RESET);
-    write_register(CNTKCTL_EL1, CNTKCTL_EL0VCTEN);
+    set_component_values();
     vtimer_core_start();
     vgic_core_start(core);
     isb();
@@ -85,29 +93,34 @@ void vcpu_core_start(struct core *core)
 #define CNTKCTL_MATTERS (CNTKCTL_EL0VCTEN | CNTKCTL_EL0VTEN)
 #define CNTKCTL_WANTED CNTKCTL_EL0VCTEN
 
-static void hide_from_component(struct arch_core *arch, const struct component *component)
+static void hide_controls(struct arch_core *arch)
 {
-    struct world *world = &arch->loaded->arch.world;
     uint64_t sctlr = read_register(SCTLR_EL1), cntkctl = read_register(CNTKCTL_EL1);
     if ((sctlr & SCTLR_MATTERS) != SCTLR_WANTED || (cntkctl & CNTKCTL_MATTERS) != CNTKCTL_WANTED) {
-        world->sctlr = sctlr;
-        world->cntkctl = cntkctl;
+        arch->loaded->arch.world.sctlr = sctlr;
+        arch->loaded->arch.world.cntkctl = cntkctl;
         write_register(SCTLR_EL1, SCTLR_RESET);
         write_register(CNTKCTL_EL1, CNTKCTL_EL0VCTEN);
         arch->controls_hidden = true;
     }
-    if (arch->loaded->thread->component != component && !arch->thread_pointers_hidden) {
-        world->tpidr_el0 = read_register(TPIDR_EL0);
-        world->tpidrro = read_register(TPIDRRO_EL0);
-        write_register(TPIDR_EL0, 0);
-        write_register(TPIDRRO_EL0, 0);
-        arch->thread_pointers_hidden = true;
-    }
+    arch->exposed = false;
+}
+
+static void hide_thread_pointers(struct arch_core *arch)
+{
+    struct world *world = &arch->loaded->arch.world;
+    world->tpidr_el0 = read_register(TPIDR_EL0);
+    world->tpidrro = read_register(TPIDRRO_EL0);
+    write_register(TPIDR_EL0, 0);
+    write_register(TPIDRRO_EL0, 0);
+    arch->thread_pointers_hidden = true;
 }
 
 /* All of the loaded vCPU's registers are in the core again. */
 static void unhide(struct arch_core *arch)
 {
+    arch->exposed = true;
+    arch->entered_component = NULL; /* what to hide from it must be decided anew */
     const struct world *world = &arch->loaded->arch.world;
     if (arch->controls_hidden) {
         write_register(SCTLR_EL1, world->sctlr);
@@ -135,6 +148,7 @@ static void unload(struct core *core)
     vgic_unload(vcpu);
     vtimer_unload(core, vcpu);
     core->arch.loaded = NULL;
+    core->arch.exposed = false;
 }
 
 static void load(struct core *core, struct vcpu *vcpu)
@@ -150,24 +164,21 @@ static void load(struct core *core, struct vcpu *vcpu)
         isb(); /* vgic_sync reads what depends on the list registers */
         core->arch.loaded = vcpu;
     }
-    if (core->arch.controls_hidden || core->arch.thread_pointers_hidden) {
-        unhide(&core->arch);
-    }
+    unhide(&core->arch);
 }
 
-/* An exception return follows, which makes the writes take effect. */
-static void set_controls(struct arch_core *arch, uint64_t hcr, const struct stage2 *space,
-                         uint64_t cptr)
+/* An exception return follows these writes, which makes them take effect. */
+static void set_vttbr(struct arch_core *arch, const struct stage2 *space)
 {
     uint64_t vttbr = (uint64_t)space->root | (uint64_t)space->vmid << 48;
     if (arch->vttbr != vttbr) {
         arch->vttbr = vttbr;
         write_register(VTTBR_EL2, vttbr);
     }
-    if (arch->hcr != hcr) {
-        arch->hcr = hcr;
-        write_register(HCR_EL2, hcr);
-    }
+}
+
+static void set_cptr(struct arch_core *arch, uint64_t cptr)
+{
     if (arch->cptr != cptr) {
         arch->cptr = cptr;
         write_register(CPTR_EL2, cptr);
@@ -177,26 +188,54 @@ static void set_controls(struct arch_core *arch, uint64_t hcr, const struct stag
 static void enter_guest(struct core *core, struct vcpu *vcpu)
 {
     struct arch_core *arch = &core->arch;
-    load(core, vcpu);
-    if (atomic_load_explicit(&vcpu->look, memory_order_relaxed) != 0) {
-        atomic_exchange(&vcpu->look, 0);
-        vgic_sync(core, vcpu);
+    if (arch->loaded != vcpu || arch->controls_hidden || arch->thread_pointers_hidden) {
+        load(core, vcpu);
     }
-    set_controls(arch, arch->hcr_guest, &vcpu->vm->space,
-                 arch->fp_owner == vcpu ? CPTR_BASE : CPTR_BASE | CPTR_TFP);
+    arch->exposed = true;
+    if (arch->entered_guest == NULL) {
+        write_register(HCR_EL2, arch->hcr_guest);
+    }
+    set_vttbr(arch, &vcpu->vm->space);
+    set_cptr(arch, arch->fp_owner == vcpu ? CPTR_BASE : CPTR_BASE | CPTR_TFP);
+    arch->entered_guest = vcpu;
+    arch->entered_component = NULL;
+}
+
+static void enter_component(struct arch_core *arch, const struct component *component)
+{
+    if (arch->exposed) {
+        hide_controls(arch);
+    }
+    if (arch->entered_guest != NULL) {
+        write_register(HCR_EL2, arch->hcr_component);
+        set_cptr(arch, CPTR_BASE | CPTR_TFP);
+        arch->entered_guest = NULL;
+    }
+    if (arch->loaded != NULL && arch->loaded->thread->component != component &&
+        !arch->thread_pointers_hidden) {
+        hide_thread_pointers(arch);
+    }
+    set_vttbr(arch, &component->space);
+    arch->entered_component = component;
 }
 
 void arch_thread_enter(struct core *core, struct thread *thread)
 {
     struct arch_core *arch = &core->arch;
-    if (thread->in_guest) {
-        enter_guest(core, thread->vcpu);
+    if (!thread->in_guest) {
+        if (arch->entered_component != thread->component) {
+            enter_component(arch, thread->component);
+        }
         return;
     }
-    if (arch->loaded != NULL) {
-        hide_from_component(arch, thread->component);
+    struct vcpu *vcpu = thread->vcpu;
+    if (arch->entered_guest != vcpu) {
+        enter_guest(core, vcpu);
     }
-    set_controls(arch, arch->hcr_component, &thread->component->space, CPTR_BASE | CPTR_TFP);
+    if (atomic_load_explicit(&vcpu->look, memory_order_relaxed) != 0) {
+        atomic_exchange(&vcpu->look, 0);
+        vgic_sync(core, vcpu);
+    }
 }
 
 static void switch_fp(struct core *core, struct vcpu *vcpu)
@@ -218,7 +257,7 @@ static void switch_fp(struct core *core, struct vcpu *vcpu)
 #define PSCI_VERSION 0x84000000u
 #define PSCI_VERSION_1_1 0x10001u
 
-static enum guest_action call(struct vcpu *vcpu, uint64_t syndrome)
+static inline enum guest_action call(struct vcpu *vcpu, uint64_t syndrome)
 {
     struct quoll_vcpu_page *page = vcpu->page;
     switch ((uint32_t)page->registers.x[0]) {
@@ -317,6 +356,7 @@ static void reset(struct core *core, struct vcpu *vcpu)
     struct arch_core *arch = &core->arch;
     if (arch->loaded == vcpu) {
         unload(core);
+        set_component_values();
     }
     if (arch->fp_owner == vcpu) {
         arch->fp_owner = NULL;
@@ -328,9 +368,10 @@ static void reset(struct core *core, struct vcpu *vcpu)
     atomic_store(&vcpu->look, 1);
 }
 
-/* SPSR_EL2.M */
-enum mode { MODE_EL0T = 0x0, MODE_EL1T = 0x4, MODE_EL1H = 0x5, MODE_AARCH32_USER = 0x10 };
+/* SPSR_EL2.M: a bit for each value that may be entered. */
 #define PSTATE_MODE(pstate) ((pstate)&0x1f)
+#define MODES_64 (1u << 0x0 | 1u << 0x4 | 1u << 0x5) /* EL0t, EL1t, EL1h */
+#define MODES_32 (1u << 0x10)                        /* AArch32 User */
 #define PSTATE_SINGLE_STEP (UINT64_C(1) << 21)
 
 /* vectors.S checks the mode once more: the page can change until the very return. */
@@ -341,49 +382,47 @@ static bool can_be_entered(struct quoll_registers *registers)
     if (sane != pstate) {
         registers->pstate = sane;
     }
-    switch (PSTATE_MODE(sane)) {
-    case MODE_EL0T:
-    case MODE_EL1T:
-    case MODE_EL1H:
-        return true;
-    case MODE_AARCH32_USER:
-        return sysreg_has_aarch32();
-    default:
-        return false;
-    }
+    uint32_t allowed = sysreg_has_aarch32() ? MODES_64 | MODES_32 : MODES_64;
+    return (allowed >> PSTATE_MODE(sane) & 1) != 0;
 }
 
-/* A store may have been to the interrupt controller, to enable or disable what the kernel already holds. */
-static void look_after_store(struct vcpu *vcpu)
+/* Carries out what the VMM asks for beyond going on. */
+static enum quoll_status serve_request(struct core *core, struct vcpu *vcpu, uint32_t request)
 {
-    if (vcpu->page->mmio.write && (vcpu->arch.used != 0 || vcpu->arch.timer_active)) {
-        atomic_store_explicit(&vcpu->look, 1, memory_order_relaxed);
+    struct quoll_vcpu_page *page = vcpu->page;
+    page->request = 0;
+    if (request & QUOLL_VCPU_RESET) {
+        reset(core, vcpu);
     }
+    if (request & QUOLL_VCPU_FINISH_MMIO) {
+        bool store;
+        if (!guest_fault_finish(vcpu, &store)) {
+            return QUOLL_BAD_ARGUMENT;
+        }
+        /* It may have been to the interrupt controller, to enable or disable what the kernel already holds. */
+        if (store && (vcpu->arch.used != 0 || vcpu->arch.timer_active)) {
+            atomic_store_explicit(&vcpu->look, 1, memory_order_relaxed);
+        }
+    }
+    if (request & (QUOLL_VCPU_INJECT_ABORT | QUOLL_VCPU_INJECT_UNDEFINED)) {
+        load(core, vcpu);
+        if (request & QUOLL_VCPU_INJECT_ABORT) {
+            guest_fault_inject_abort(vcpu, page->syndrome, page->virtual_address);
+        } else {
+            guest_fault_inject_undefined(vcpu);
+        }
+    }
+    return QUOLL_OK;
 }
 
 enum quoll_status arch_vcpu_prepare(struct core *core, struct vcpu *vcpu)
 {
-    struct quoll_vcpu_page *page = vcpu->page;
-    uint32_t request = __atomic_load_n(&page->request, __ATOMIC_RELAXED);
+    uint32_t request = __atomic_load_n(&vcpu->page->request, __ATOMIC_RELAXED);
     if (request != 0) {
-        page->request = 0;
-        if (request & QUOLL_VCPU_RESET) {
-            reset(core, vcpu);
-        }
-        if (request & QUOLL_VCPU_FINISH_MMIO) {
-            if (!guest_fault_finish(vcpu)) {
-                return QUOLL_BAD_ARGUMENT;
-            }
-            look_after_store(vcpu);
-        }
-        if (request & (QUOLL_VCPU_INJECT_ABORT | QUOLL_VCPU_INJECT_UNDEFINED)) {
-            load(core, vcpu);
-            if (request & QUOLL_VCPU_INJECT_ABORT) {
-                guest_fault_inject_abort(vcpu, page->syndrome, page->virtual_address);
-            } else {
-                guest_fault_inject_undefined(vcpu);
-            }
+        enum quoll_status status = serve_request(core, vcpu, request);
+        if (status != QUOLL_OK) {
+            return status;
         }
     }
-    return can_be_entered(&page->registers) ? QUOLL_OK : QUOLL_BAD_ARGUMENT;
+    return can_be_entered(&vcpu->page->registers) ? QUOLL_OK : QUOLL_BAD_ARGUMENT;
 }
