@@ -20,7 +20,7 @@ static uint8_t mask_of(uint32_t first, uint32_t count)
 
 static bool has_sector(uint8_t mask, uint32_t sector)
 {
-    return (mask >> sector & 1u) != 0;
+    return ((uint32_t)mask >> sector & 1u) != 0;
 }
 
 static uint32_t sectors_in(uint8_t mask)
@@ -366,9 +366,20 @@ uint32_t buffer_read(const struct buffer *buffer, uint32_t volume, uint64_t sect
 
 /* ---- Drain ---- */
 
-/* Moves a list of DIRTY slots to the end of an epoch. */
+/* Whether the epoch has reached its part of the bound. */
+static bool part_reached(const struct buffer *buffer, const struct buffer_epoch *epoch,
+                         uint32_t parts)
+{
+    if (parts <= 1)
+        return false;
+    uint64_t cost = cost_of(buffer, epoch->slots, epoch->heads);
+    return epoch->slots >= buffer->slot_limit / parts ||
+           (buffer->budget > 0 && cost >= buffer->budget / parts);
+}
+
+/* Moves DIRTY slots to the end of an epoch; at least one. */
 static void add_to_epoch(struct buffer *buffer, struct buffer_epoch *epoch,
-                         struct buffer_list *list)
+                         struct buffer_list *list, uint32_t parts)
 {
     if (list->first == BUFFER_NONE)
         return;
@@ -383,10 +394,13 @@ static void add_to_epoch(struct buffer *buffer, struct buffer_epoch *epoch,
         epoch->slots++;
         epoch->heads += slot->head ? 1 : 0;
         list_append(buffer, &epoch->list, index);
+        if (part_reached(buffer, epoch, parts))
+            return;
     }
 }
 
-static bool seal_list(struct buffer *buffer, struct buffer_volume *volume, struct buffer_list *list)
+static bool seal_list(struct buffer *buffer, struct buffer_volume *volume, struct buffer_list *list,
+                      uint32_t parts)
 {
     if (volume->is_writing || list->first == BUFFER_NONE)
         return false;
@@ -396,18 +410,18 @@ static bool seal_list(struct buffer *buffer, struct buffer_volume *volume, struc
         .number = ++volume->epochs,
     };
     volume->is_writing = true;
-    add_to_epoch(buffer, &volume->writing, list);
+    add_to_epoch(buffer, &volume->writing, list, parts);
     return true;
 }
 
-bool buffer_seal(struct buffer *buffer, uint32_t volume)
+bool buffer_seal(struct buffer *buffer, uint32_t volume, uint32_t parts)
 {
-    return seal_list(buffer, &buffer->volume[volume], &buffer->volume[volume].open);
+    return seal_list(buffer, &buffer->volume[volume], &buffer->volume[volume].open, parts);
 }
 
 bool buffer_seal_failed(struct buffer *buffer, uint32_t volume)
 {
-    return seal_list(buffer, &buffer->volume[volume], &buffer->volume[volume].failed);
+    return seal_list(buffer, &buffer->volume[volume], &buffer->volume[volume].failed, 1);
 }
 
 enum buffer_epoch_state buffer_epoch_state(const struct buffer *buffer, uint32_t volume)
@@ -426,8 +440,8 @@ bool buffer_extend(struct buffer *buffer, uint32_t volume)
         return false;
     if (v->open.first == BUFFER_NONE && v->failed.first == BUFFER_NONE)
         return false;
-    add_to_epoch(buffer, &v->writing, &v->failed);
-    add_to_epoch(buffer, &v->writing, &v->open);
+    add_to_epoch(buffer, &v->writing, &v->failed, 1);
+    add_to_epoch(buffer, &v->writing, &v->open, 1);
     return true;
 }
 
@@ -545,6 +559,16 @@ static void return_slot(struct buffer *buffer, uint32_t index)
     list_append(buffer, &buffer->volume[slot->volume].failed, index);
 }
 
+/* A disk that could not flush may have dropped anything it had in its cache, the next epoch's writes as well. */
+static void fail_writing(struct buffer *buffer, struct buffer_volume *volume)
+{
+    if (!volume->is_writing)
+        return;
+    uint32_t index = volume->writing.list.first;
+    for (; index != BUFFER_NONE; index = buffer->slot[index].next)
+        buffer->slot[index].failed = true;
+}
+
 bool buffer_flush_end(struct buffer *buffer, uint32_t volume, bool ok, struct buffer_fate *fate)
 {
     struct buffer_volume *v = &buffer->volume[volume];
@@ -552,6 +576,8 @@ bool buffer_flush_end(struct buffer *buffer, uint32_t volume, bool ok, struct bu
         return false;
     if (v->flushing.list.first == BUFFER_NONE) {
         v->is_flushing = false;
+        if (!ok)
+            fail_writing(buffer, v);
         return false;
     }
     uint32_t index = list_take(buffer, &v->flushing.list);

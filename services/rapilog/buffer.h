@@ -33,16 +33,17 @@
  * before a seal is in that epoch or an earlier one. So
  *
  *     invariant 2: when the drain runs to its end, every promised sector is on the disk in its newest version;
- *     invariant 3: when no epoch is sealed before the former is flushed (the engine's strict order), the disk
+ *     invariant 3: when every seal takes all and waits until the former epoch is flushed (the engine's strict order), the disk
  *                  holds at every instant all epochs up to some k and a part of epoch k + 1, nothing later.
  *
  * In an emergency the engine may *extend* a written epoch by the open slots instead of flushing twice; that makes one
  * larger epoch of two and keeps both invariants.
  *
- * ERRORS. A run that the disk refuses marks its slots; a FLUSH that fails marks all (a disk that failed to flush may
- * have dropped what it had taken). Marked slots *return* at the end of their epoch: sectors that a newer
- * slot holds are left to that one (with the promise), unpromised ones are forgotten, and the rest is DIRTY again on
- * the volume's *failed* list, which is sealed separately, so that one bad sector does not stop the rest.
+ * ERRORS. A run that the disk refuses marks its slots; a FLUSH that fails marks all, those of the next epoch too if that
+ * is being written (a disk that failed to flush may have dropped whatever it had taken). Marked slots *return* at
+ * the end of their epoch: sectors that a newer slot holds are left to that one (with the promise), unpromised ones
+ * are forgotten, and the rest is DIRTY again on the volume's *failed* list, which is sealed separately, so that one
+ * bad sector does not stop the others.
  * A promised sector leaves the buffer only by a flush that covered it, or superseded by a newer version of itself.
  *
  * THE BOUND. What is in the buffer must be drainable within a time. A slot costs `slot_cost` (the transfer of 4 KiB);
@@ -175,8 +176,11 @@ bool buffer_holds_write(const struct buffer *buffer, uint32_t volume, uint64_t n
 uint32_t buffer_read(const struct buffer *buffer, uint32_t volume, uint64_t sector, uint32_t count,
                      uint8_t *out, bool *held);
 
-/* Seals the volume's open (or failed) slots as the next epoch; false when there are none, or one is still writing. */
-bool buffer_seal(struct buffer *buffer, uint32_t volume);
+/* Seals the volume's open (or failed) slots as the next epoch; false when there are none, or one is still writing.
+ * parts: 1 takes all of them; more ends the epoch when it is that part of the bound, so that a full buffer is
+ * freed in portions. A partial epoch takes the oldest slots, some of which may have been rewritten
+ * later: invariant 3 needs parts == 1. */
+bool buffer_seal(struct buffer *buffer, uint32_t volume, uint32_t parts);
 bool buffer_seal_failed(struct buffer *buffer, uint32_t volume);
 /* Adds the open and failed slots to the written epoch, which becomes a writing one again; false when there is no
  * written epoch or nothing to add. */

@@ -13,6 +13,9 @@
 
 #include <quoll/quoll.h>
 
+/* A full buffer is one epoch that is flushed, one that is written, and one that fills up. */
+#define EPOCH_PARTS 3u
+
 #define MS UINT64_C(1000000)
 #define RETRY_FIRST (10 * MS)
 #define RETRY_LONGEST (5000 * MS)
@@ -77,6 +80,8 @@ static bool step_written(struct engine *engine, struct engine_volume *volume)
     volume->flushing_since = volume->writing_since;
     volume->writing_since = 0;
     volume->flush_due = true;
+    /* Before the next epoch's first write, or the disk would have to flush that as well. */
+    send_flush(engine, volume);
     return true;
 }
 
@@ -87,7 +92,8 @@ static bool step_seal(struct engine *engine, struct engine_volume *volume, uint6
         return false;
     if (now >= volume->retry_at && buffer_seal_failed(&engine->buffer, number))
         return true;
-    return buffer_seal(&engine->buffer, number);
+    bool whole = engine->setup.strict_order || engine->phase == ENGINE_MAINS;
+    return buffer_seal(&engine->buffer, number, whole ? 1 : EPOCH_PARTS);
 }
 
 static void step_final(struct engine *engine, struct engine_volume *volume)

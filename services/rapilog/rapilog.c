@@ -71,7 +71,7 @@ static const char *objection(const struct block_geometry *geometry)
 {
     bool read_only = (geometry->abilities & BLOCK_IS_READ_ONLY) != 0;
     if ((geometry->abilities & BLOCK_CAN_FLUSH) == 0 && !read_only)
-        return "RapiLog needs a disk that can flush; this one cannot";
+        return "the disk cannot flush; RapiLog needs one that can";
     if ((geometry->abilities & BLOCK_WHOLE_BLOCKS) != 0 && geometry->physical_block > BUFFER_BLOCK)
         return "RapiLog cannot use a disk with blocks above 4096 bytes";
     return NULL;

@@ -20,21 +20,22 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* What remains of an epoch's time without its fixed part, which is not known exactly: at least half. */
-static uint64_t without_flush(uint64_t ns, uint64_t flush)
+/* What each further one of `count` costs: the time less that of an epoch of one. The latter varies, so at least half of
+ * the time is taken for it. */
+static uint64_t each(uint64_t ns, uint64_t of_one, uint32_t count)
 {
-    return ns > 2 * flush ? ns - flush : ns / 2;
+    uint64_t rest = ns > 2 * of_one ? ns - of_one : ns / 2;
+    return clamp(rest / (count > 1 ? count - 1 : 1));
 }
 
 void rate_begin(struct rate *rate, const struct rate_sample *sample)
 {
-    uint64_t flush = clamp(sample->flush_least);
-    rate->flush_ns = clamp(larger(flush, sample->flush_most));
-    rate->slot_ns = clamp(without_flush(clamp(sample->long_ns), flush) / sample->long_slots);
+    uint64_t of_one = clamp(sample->flush_least);
+    rate->flush_ns = clamp(larger(of_one, sample->flush_most));
+    rate->slot_ns = each(clamp(sample->long_ns), of_one, sample->long_slots);
     rate->head_ns = rate->flush_ns;
     if (sample->scattered_slots > 0)
-        rate->head_ns =
-            clamp(without_flush(clamp(sample->scattered_ns), flush) / sample->scattered_slots);
+        rate->head_ns = each(clamp(sample->scattered_ns), of_one, sample->scattered_slots);
     rate->known = true;
 }
 

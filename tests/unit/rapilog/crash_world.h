@@ -1,0 +1,88 @@
+/*
+ * A small closed world around RapiLog's engine, in which every order of events can be tried: one client, one disk with a
+ * volatile cache, and time. It is deterministic and can be copied, so that an explorer (test_crash.c) can go back.
+ *
+ * The disk is as mean as the block protocol allows:
+ *   - requests in flight complete in any order; a write in flight at a power cut may be on the medium, or any of its sectors
+ *   - a completed write is in the cache; any subset of the cache's sectors may be lost at a power cut, an older
+ *     version may survive where a newer one is lost
+ *   - a FLUSH makes durable only what was complete when it was submitted; one that fails drops the whole cache
+ *   - the data of a write is taken from memory when it completes, and compared with what it was when it was submitted
+ *   - a read returns what the disk had when it was submitted, or when it completes, as the scenario says
+ *
+ * The client is mean as well: it scribbles over a write's memory as soon as the write is answered.
+ *
+ * A sector's content is its *stamp*, the number of the client's operation that wrote it; 0 at the start. Later
+ * operations have larger stamps, and the engine takes a client's writes in order, so "at least as new" is >=.
+ */
+#ifndef CRASH_WORLD_H
+#define CRASH_WORLD_H
+
+#include "engine.h"
+
+#define WORLD_SECTORS 24u
+#define WORLD_SLOTS 6u
+#define WORLD_BUCKETS 4u
+#define WORLD_OPERATIONS 8u
+#define WORLD_COMMANDS 24u
+#define WORLD_CACHED 96u
+
+struct world_operation {
+    enum block_operation kind;
+    uint32_t sector, count;
+};
+
+struct world_scenario {
+    const char *name;
+    struct world_operation operation[WORLD_OPERATIONS];
+    uint32_t operations;
+    uint32_t slot_limit; /* slots that may hold promised data; 0: all */
+    uint32_t errors;     /* the disk may refuse that many writes and flushes */
+    bool through;        /* no hold-up time */
+    bool strict;         /* the engine is asked for strict order */
+    bool expect_prefix;  /* the disk must hold a prefix of epochs at every instant */
+    bool late_reads;     /* reads return what the disk had when they complete */
+    bool drain;          /* a clean end ("drain") instead of loss of mains */
+};
+
+/* Mistakes that can be planted, to see that the checks find them. */
+enum world_mistake {
+    MISTAKE_NONE,
+    MISTAKE_ACKNOWLEDGE_BEFORE_COPY,
+    MISTAKE_RELEASE_BEFORE_FLUSH,
+    MISTAKE_COALESCE_INTO_DRAINING,
+    MISTAKE_FORGET_REFUSED,
+};
+
+enum world_choice_kind {
+    CHOICE_OPERATION,
+    CHOICE_COMPLETE,
+    CHOICE_REFUSE,
+    CHOICE_TIME,
+    CHOICE_END
+};
+
+struct world_choice {
+    enum world_choice_kind kind;
+    uint32_t command;
+};
+#define WORLD_CHOICES (2 * WORLD_COMMANDS + 3)
+
+void world_begin(const struct world_scenario *scenario, enum world_mistake mistake);
+/* What can happen next. */
+uint32_t world_choices(struct world_choice choices[WORLD_CHOICES]);
+void world_do(const struct world_choice *choice);
+
+size_t world_size(void);
+void world_save(void *snapshot);
+void world_restore(const void *snapshot);
+uint64_t world_hash(void);
+
+/* Checks everything that must hold at this instant. NULL: all is well. */
+const char *world_check(void);
+/* When nothing more can happen. */
+const char *world_check_end(void);
+/* Power cuts tried so far: subsets of what was not flushed. */
+extern uint64_t world_cuts;
+
+#endif

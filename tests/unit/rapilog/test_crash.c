@@ -1,0 +1,227 @@
+/*
+ * RapiLog's crash-point test. Small workloads run against the real engine in a closed world (crash_world.h), and *every* order
+ * of events is tried: each request, each completion of each disk command, each retry, each refusal, and loss of mains (or a clean
+ * "drain") at every point. In every state that can be reached, that is after every single step of a drain:
+ *
+ *   - power cut: every acknowledged sector is in the buffer or durable, whatever the disk's cache loses; and
+ *     after "drained" it is on the disk, for every subset of what was not flushed
+ *   - crash of the guest or its VMM: everything acknowledged can be read
+ *   - in strict order: whatever a hold-up time that was too short leaves is a prefix of epochs
+ *
+ * and at every end: all requests are answered, and the drain has ended. Planted mistakes show that the checks can fail.
+ */
+#include "crash_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SEEN (1u << 20)
+#define DEEPEST 200u
+
+static uint64_t *seen;
+static uint8_t *stack;
+static uint64_t states;
+
+static bool is_new(void)
+{
+    uint64_t hash = world_hash() | 1;
+    uint32_t at = (uint32_t)(hash >> 20) % SEEN;
+    while (seen[at] != 0 && seen[at] != hash)
+        at = (at + 1) % SEEN;
+    bool new = seen[at] == 0;
+    seen[at] = hash;
+    return new;
+}
+
+/* Depth first; returns what is wrong in the first state where something is, or NULL. */
+static const char *explore(uint32_t depth)
+{
+    struct world_choice choices[WORLD_CHOICES];
+    const char *wrong = world_check();
+    if (wrong != NULL || !is_new())
+        return wrong;
+    states++;
+    assert_true(depth < DEEPEST && states < SEEN / 2);
+    uint32_t count = world_choices(choices);
+    uint8_t *snapshot = stack + depth * world_size();
+    world_save(snapshot);
+    bool goes_on = false;
+    for (uint32_t i = 0; i < count && wrong == NULL; i++) {
+        goes_on = goes_on || choices[i].kind != CHOICE_END;
+        world_do(&choices[i]);
+        wrong = explore(depth + 1);
+        world_restore(snapshot);
+    }
+    if (wrong == NULL && !goes_on)
+        wrong = world_check_end();
+    return wrong;
+}
+
+static const char *explore_scenario(const struct world_scenario *scenario,
+                                    enum world_mistake mistake)
+{
+    memset(seen, 0, SEEN * sizeof(seen[0]));
+    states = 0;
+    world_cuts = 0;
+    world_begin(scenario, mistake);
+    return explore(0);
+}
+
+static void must_hold(const struct world_scenario *scenario)
+{
+    const char *wrong = explore_scenario(scenario, MISTAKE_NONE);
+    printf("    %s: %lu states, %lu power cuts\n", scenario->name, (unsigned long)states,
+           (unsigned long)world_cuts);
+    if (wrong != NULL)
+        fail_msg("%s: %s", scenario->name, wrong);
+}
+
+static void must_be_found(const struct world_scenario *scenario, enum world_mistake mistake)
+{
+    const char *wrong = explore_scenario(scenario, mistake);
+    if (wrong == NULL)
+        fail_msg("%s: the planted mistake was not found", scenario->name);
+    printf("    found: %s\n", wrong);
+}
+
+/* ---- Workloads ---- */
+
+#define WRITE(sector, count)                                                                       \
+    {                                                                                              \
+        BLOCK_WRITE, (sector), (count)                                                             \
+    }
+#define READ(sector, count)                                                                        \
+    {                                                                                              \
+        BLOCK_READ, (sector), (count)                                                              \
+    }
+#define FLUSH                                                                                      \
+    {                                                                                              \
+        BLOCK_FLUSH, 0, 0                                                                          \
+    }
+#define TAIL {WRITE(0, 8), WRITE(0, 8), WRITE(0, 8), FLUSH}, .operations = 4
+#define OVERLAP {WRITE(0, 12), WRITE(6, 4), READ(4, 10), WRITE(7, 1)}, .operations = 4
+#define GAPS {WRITE(1, 1), WRITE(3, 2), WRITE(7, 2), FLUSH}, .operations = 4
+#define LARGE {WRITE(0, 24), WRITE(8, 8), READ(0, 24)}, .operations = 3
+
+static void acknowledged_data_survives_every_cut(void **state)
+{
+    must_hold(&(struct world_scenario){.name = "log tail rewritten", .operation = TAIL});
+    must_hold(
+        &(struct world_scenario){.name = "overlapping writes and a read", .operation = OVERLAP});
+    must_hold(&(struct world_scenario){
+        .name = "reads that see the disk late", .operation = OVERLAP, .late_reads = true});
+    must_hold(&(struct world_scenario){.name = "blocks with gaps", .operation = GAPS});
+}
+
+static void a_full_buffer_delays_and_loses_nothing(void **state)
+{
+    must_hold(&(struct world_scenario){
+        .name = "room for two blocks", .operation = LARGE, .slot_limit = 2});
+    must_hold(
+        &(struct world_scenario){.name = "room for one block", .operation = TAIL, .slot_limit = 1});
+}
+
+static void without_hold_up_only_what_is_on_the_disk_is_acknowledged(void **state)
+{
+    must_hold(
+        &(struct world_scenario){.name = "through, tail", .operation = TAIL, .through = true});
+    must_hold(&(struct world_scenario){
+        .name = "through, overlap", .operation = OVERLAP, .through = true});
+}
+
+static void strict_order_leaves_a_prefix_of_epochs(void **state)
+{
+    must_hold(&(struct world_scenario){
+        .name = "strict, tail", .operation = TAIL, .strict = true, .expect_prefix = true});
+    must_hold(&(struct world_scenario){
+        .name = "strict, gaps", .operation = GAPS, .strict = true, .expect_prefix = true});
+}
+
+static void a_clean_drain_ends_with_everything_on_the_disk(void **state)
+{
+    must_hold(
+        &(struct world_scenario){.name = "drain, overlap", .operation = OVERLAP, .drain = true});
+}
+
+static void disk_errors_lose_nothing(void **state)
+{
+    must_hold(&(struct world_scenario){.name = "one error, tail", .operation = TAIL, .errors = 1});
+    must_hold(&(struct world_scenario){.name = "two errors",
+                                       .operation = {WRITE(0, 8), WRITE(6, 4), FLUSH},
+                                       .operations = 3,
+                                       .errors = 2});
+    must_hold(&(struct world_scenario){.name = "two errors, through",
+                                       .operation = {WRITE(0, 8), WRITE(6, 4), FLUSH},
+                                       .operations = 3,
+                                       .errors = 2,
+                                       .through = true});
+    must_hold(&(struct world_scenario){.name = "an error in a full buffer",
+                                       .operation = {WRITE(0, 16), WRITE(8, 8), WRITE(0, 8)},
+                                       .operations = 3,
+                                       .errors = 1,
+                                       .slot_limit = 2});
+}
+
+/* ---- Planted mistakes ---- */
+
+static void acknowledging_before_the_copy_is_found(void **state)
+{
+    must_be_found(&(struct world_scenario){.name = "tail", .operation = TAIL},
+                  MISTAKE_ACKNOWLEDGE_BEFORE_COPY);
+}
+
+static void releasing_before_the_flush_is_found(void **state)
+{
+    must_be_found(&(struct world_scenario){.name = "tail", .operation = TAIL},
+                  MISTAKE_RELEASE_BEFORE_FLUSH);
+}
+
+static void draining_out_of_order_is_found(void **state)
+{
+    must_be_found(&(struct world_scenario){.name = "gaps, not strict",
+                                           .operation = GAPS,
+                                           .expect_prefix = true},
+                  MISTAKE_NONE);
+}
+
+static void coalescing_into_what_the_drain_has_taken_is_found(void **state)
+{
+    must_be_found(&(struct world_scenario){.name = "tail", .operation = TAIL},
+                  MISTAKE_COALESCE_INTO_DRAINING);
+}
+
+static void forgetting_what_the_disk_refused_is_found(void **state)
+{
+    must_be_found(&(struct world_scenario){.name = "tail", .operation = TAIL, .errors = 1},
+                  MISTAKE_FORGET_REFUSED);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(acknowledged_data_survives_every_cut),
+        cmocka_unit_test(a_full_buffer_delays_and_loses_nothing),
+        cmocka_unit_test(without_hold_up_only_what_is_on_the_disk_is_acknowledged),
+        cmocka_unit_test(strict_order_leaves_a_prefix_of_epochs),
+        cmocka_unit_test(a_clean_drain_ends_with_everything_on_the_disk),
+        cmocka_unit_test(disk_errors_lose_nothing),
+        cmocka_unit_test(acknowledging_before_the_copy_is_found),
+        cmocka_unit_test(releasing_before_the_flush_is_found),
+        cmocka_unit_test(draining_out_of_order_is_found),
+        cmocka_unit_test(coalescing_into_what_the_drain_has_taken_is_found),
+        cmocka_unit_test(forgetting_what_the_disk_refused_is_found),
+    };
+    seen = calloc(SEEN, sizeof(seen[0]));
+    stack = malloc(DEEPEST * world_size());
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    free(stack);
+    free(seen);
+    return failed;
+}
