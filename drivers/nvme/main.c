@@ -10,6 +10,9 @@
  * broken: the controller is silenced, so that no buffer is touched any more, then everything in flight is
  * answered with BLOCK_GONE, the links say why, and so it stays.
  *
+ * An interrupt line that stays raised without a reason (another device on it, or QEMU's model after a reset with commands in
+ * flight) would keep everything else from running: the driver then switches the interrupt off and polls.
+ *
  * Each client may have its share of the commands in flight, so none can keep the disk from the others.
  */
 #include "controller.h"
@@ -23,7 +26,9 @@
 #define VENDOR_REDHAT 0x1b36u
 #define DEVICE_QEMU_NVME 0x0010u
 #define WATCH_NS 1000000000u
+#define POLL_NS 200000u
 #define MOST_RESETS 4u
+#define MOST_IDLE_INTERRUPTS 256u /* in a row, with no completion from anywhere between them */
 
 static struct {
     struct pci_host host;
@@ -36,9 +41,12 @@ static struct {
     struct block_server client[CONFIG_MAX_CLIENTS];
     uint32_t interrupt;        /* handle */
     uint64_t interrupt_signal; /* 0: no interrupt yet */
+    uint32_t idle_interrupts;
     uint32_t resets;
+    uint64_t next_watch; /* ticks */
     bool working;
-    bool watching; /* the timer is set */
+    bool polling;
+    bool timer_runs;
 } nvme;
 
 static void tell_clients(const char *problem)
@@ -59,7 +67,7 @@ static const char *start_again(void)
     uint32_t namespace_id = controller->namespace_id, depth = controller->io.depth;
     const char *problem = controller_start(controller);
     /* Waiting for the controller used the timer and swallowed signals, perhaps the interrupt's. */
-    nvme.watching = false;
+    nvme.timer_runs = false;
     quoll_irq_ack(nvme.interrupt);
     if (problem != NULL)
         return problem;
@@ -205,6 +213,7 @@ static void take_completions(void)
         enum transfer_event event = transfer_next(&nvme.transfers, &result);
         if (event == TRANSFER_NOTHING)
             break;
+        nvme.idle_interrupts = 0;
         if (event == TRANSFER_DONE)
             block_server_complete(&nvme.client[result.client], result.id, result.status);
         if (event == TRANSFER_NONSENSE) {
@@ -245,40 +254,54 @@ static void take_requests(void)
     }
 }
 
-static void watch_timeouts(uint64_t signals)
+static void watch_timeouts(void)
 {
-    if ((signals & QUOLL_SIGNAL_TIMER) == 0)
+    uint64_t now = quoll_now();
+    if (now < nvme.next_watch)
         return;
-    nvme.watching = false;
+    nvme.next_watch = now + quoll_ticks_from_ns(WATCH_NS);
     if (controller_fatal(&nvme.controller))
         recover("the NVMe controller reports a fatal error");
     else if (transfers_overdue(&nvme.transfers))
         recover("the NVMe controller does not answer a command");
 }
 
-static void set_watch(void)
+static void run_timer(void)
 {
-    if (nvme.watching || nvme.transfers.in_flight == 0)
+    if (nvme.timer_runs || nvme.transfers.in_flight == 0)
         return;
-    quoll_timer_set(quoll_now() + quoll_ticks_from_ns(WATCH_NS));
-    nvme.watching = true;
+    quoll_timer_set(quoll_now() + quoll_ticks_from_ns(nvme.polling ? POLL_NS : WATCH_NS));
+    nvme.timer_runs = true;
+}
+
+static void end_interrupt(void)
+{
+    if (++nvme.idle_interrupts == MOST_IDLE_INTERRUPTS && !nvme.polling) {
+        nvme.polling = true;
+        nvme.timer_runs = false;
+        pci_silence(&nvme.device);
+        quoll_log("the controller's interrupt stays raised; it is switched off, the driver polls");
+    }
+    quoll_irq_ack(nvme.interrupt);
 }
 
 static void work(uint64_t signals)
 {
-    if (nvme.working)
-        watch_timeouts(signals);
+    if ((signals & QUOLL_SIGNAL_TIMER) != 0)
+        nvme.timer_runs = false;
+    if (nvme.working && nvme.transfers.in_flight > 0)
+        watch_timeouts();
     if (nvme.working)
         take_completions();
     take_requests();
     if (nvme.working)
         queue_ring(&nvme.controller.io);
-    if (nvme.working)
-        set_watch();
     for (uint32_t i = 0; i < nvme.client_count; i++)
         block_server_publish(&nvme.client[i]);
     if ((signals & nvme.interrupt_signal) != 0)
-        quoll_irq_ack(nvme.interrupt);
+        end_interrupt();
+    if (nvme.working)
+        run_timer();
 }
 
 /* False: a client whose requests may be taken has one. */

@@ -242,6 +242,11 @@ void pci_bus_master(const struct pci_device *device, bool allowed)
     change_command(device->configuration, COMMAND_MASTER | COMMAND_NO_INTX, set);
 }
 
+void pci_silence(const struct pci_device *device)
+{
+    change_command(device->configuration, 0, COMMAND_NO_INTX);
+}
+
 /* Bridges rotate the four lines by the slot below them (bridge 1.2, 9.1). */
 uint32_t pci_interrupt(const struct pci_device *device)
 {

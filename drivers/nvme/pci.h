@@ -47,6 +47,8 @@ const char *pci_open(const struct pci_host *host, const struct pci_device *devic
                      uint32_t instance, struct pci_bar *bar);
 /* Whether the device may access memory and raise interrupts. */
 void pci_bus_master(const struct pci_device *device, bool allowed);
+/* For good: the device raises no legacy interrupt any more. */
+void pci_silence(const struct pci_device *device);
 /* Which of the host bridge's four legacy interrupts the device raises, or 4 when it has none. */
 uint32_t pci_interrupt(const struct pci_device *device);
 

@@ -157,6 +157,7 @@ enum transfer_event transfer_next(struct transfers *transfers, struct transfer_r
 bool transfers_overdue(struct transfers *transfers)
 {
     uint64_t now = quoll_now();
+    uint32_t late = 0;
     for (uint32_t i = 0; i < transfers->count; i++) {
         struct transfer_slot *slot = &transfers->slot[i];
         if (!slot->in_flight)
@@ -164,11 +165,13 @@ bool transfers_overdue(struct transfers *transfers)
         if (now - slot->started >= quoll_ticks_from_ns(COMMAND_TIMEOUT_NS))
             return true;
         if (!slot->late && now - slot->started >= quoll_ticks_from_ns(COMMAND_LATE_NS)) {
-            quoll_log("the disk is slow: a command (0x%02x) has taken %u s so far",
-                      slot->command.opcode, (unsigned)(COMMAND_LATE_NS / 1000000000));
             slot->late = true;
+            late++;
         }
     }
+    if (late > 0)
+        quoll_log("the disk is slow: %u commands have taken more than %u s so far", late,
+                  (unsigned)(COMMAND_LATE_NS / 1000000000));
     return false;
 }
 

@@ -143,7 +143,7 @@ static uint32_t run_batch(uint16_t operation, uint32_t requests, uint32_t count)
 {
     struct block_completion completion;
     uint32_t sent = 0, answered = 0, good = 0;
-    while (answered < requests) {
+    while (answered < requests && block_client_state(&client) == BLOCK_LINK_READY) {
         while (sent < requests) {
             uint64_t offset = (uint64_t)sent * count * SECTOR;
             struct block_request request =
