@@ -41,8 +41,12 @@ paddr_t klog_memory(uint64_t *size)
     return paddr((uintptr_t)log_memory);
 }
 
+/* Alone there is nothing to claim, and the boot core's caches may still be off: atomic read-modify-write
+ * operations need them. */
 static bool console_claim(void)
 {
+    if (core_count < 2)
+        return false;
     for (uint32_t i = 0; i < CLAIM_ATTEMPTS; i++) {
         if (!atomic_exchange_explicit(&console_claimed, true, memory_order_acquire))
             return true;

@@ -206,7 +206,6 @@ static void core_start(struct core *core)
     start_share();
     extended_traps_off();
     gic_core_start(core);
-    time_core_start();
     vcpu_core_start(core);
     start_core(core);
 }
@@ -264,15 +263,16 @@ void boot_primary(const void *bytes, uint32_t level)
     struct devicetree tree;
     char reason[240];
     find_console(bytes, level, &tree);
+    time_core_start();
     boot_started = arch_now();
     klog_start();
     core_prepare(&cores[0], 0);
     this_core_is(&cores[0]);
     if (!machine_find(&tree, &machine, reason, sizeof(reason)))
         kstop("%s", reason);
-    number_cores();
     map_memory(&mmu_boot);
     mmu_enable(&mmu_boot);
+    number_cores();
     if (!gic_start(&machine))
         kstop("the interrupt controller at 0x%lx is not a GICv3", machine.distributor.base);
     for (uint32_t i = 0; i < core_count; i++) {
@@ -294,6 +294,7 @@ void boot_secondary(struct core *core)
 {
     mmu_enable(&mmu_boot);
     this_core_is(core);
+    time_core_start();
     atomic_fetch_add(&cores_started, 1);
     core_start(core);
     atomic_fetch_add(&cores_ready, 1);

@@ -96,7 +96,7 @@ void arch_irq_deactivate(uint32_t intid)
 static _Noreturn void stop(enum host_stop how)
 {
     if (host.catches_stop)
-        longjmp(host.stopped, how);
+        longjmp(host.stopped, (int)how);
     fwrite(host.console, 1, host.console_length, stderr);
     abort();
 }
