@@ -115,20 +115,47 @@ static void finish_stop(struct vm *vm)
     run(vm);
 }
 
+/* WAITING: a VM that is wished off now is off, though its devices come up once its disks have answered. */
+static void begin(struct vm *vm, enum life_request request)
+{
+    if (request == LIFE_REQUEST_OFF && vm->goal != LIFE_REQUEST_OFF)
+        tell(vm, VM_OFF);
+    if (request != LIFE_REQUEST_NONE)
+        vm->goal = request;
+    if (!disks_are_known(vm))
+        return;
+    report_disks(vm);
+    devices_start(vm);
+    if (vm->goal == LIFE_REQUEST_OFF)
+        off(vm, VM_OFF);
+    else
+        run(vm);
+}
+
 void life_step(struct vm *vm)
 {
     enum life_request request = take_request(vm);
-    if (vm->life == LIFE_WAITING && disks_are_known(vm)) {
-        report_disks(vm);
-        devices_start(vm);
-        run(vm);
-    }
-    if (vm->life == LIFE_RUNNING && request != LIFE_REQUEST_NONE) {
+    switch (vm->life) {
+    case LIFE_WAITING:
+        begin(vm, request);
+        break;
+    case LIFE_RUNNING:
+        if (request == LIFE_REQUEST_NONE)
+            break;
         vm->goal = request;
         stop(vm);
-    } else if (vm->life == LIFE_OFF && request == LIFE_REQUEST_RESET) {
+        break;
+    case LIFE_OFF:
+        if (request != LIFE_REQUEST_RESET)
+            break;
         vm->goal = request;
         stop(vm);
+        break;
+    case LIFE_STOPPING:
+    case LIFE_DRAINING:
+        if (request == LIFE_REQUEST_OFF) /* it was about to reset */
+            vm->goal = request;
+        break;
     }
     if (vm->life == LIFE_STOPPING && all_stopped(vm)) {
         devices_reset(vm);

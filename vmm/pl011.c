@@ -37,14 +37,29 @@ enum pl011_interrupt { INT_RX = 0x10, INT_TX = 0x20, INT_TIMEOUT = 0x40, INT_ALL
 #define IFLS_RESET 0x12u
 #define POLLING_LOOKS 16u /* printing looks at the flags twice per byte */
 
-static void update(struct pl011 *uart)
-{
-    vgic_level(uart->vgic, VIRT_SPI(VIRT_PL011_SPI), (uart->raw & uart->mask) != 0);
-}
-
 static uint32_t receive_depth(const struct pl011 *uart)
 {
     return uart->line_control & LCR_H_FIFO ? PL011_FIFO : 1;
+}
+
+static uint32_t flags(const struct pl011 *uart)
+{
+    uint32_t value = FR_CTS | FR_DSR | FR_DCD;
+    if (uart->received == 0)
+        value |= FR_RXFE;
+    if (uart->received >= receive_depth(uart))
+        value |= FR_RXFF;
+    value |= uart->held == 0 ? FR_TXFE : FR_BUSY;
+    if (uart->held == PL011_FIFO)
+        value |= FR_TXFF;
+    return value;
+}
+
+/* Shows the new state to vCPU threads and on the interrupt line. */
+static void update(struct pl011 *uart)
+{
+    __atomic_store_n(&uart->flags, flags(uart), __ATOMIC_SEQ_CST);
+    vgic_level(uart->vgic, VIRT_SPI(VIRT_PL011_SPI), (uart->raw & uart->mask) != 0);
 }
 
 /* Empties the transmit FIFO as far as the stream has space. */
@@ -59,7 +74,7 @@ static void flush(struct pl011 *uart)
 
 static void write_data(struct pl011 *uart, uint8_t byte)
 {
-    uart->looks = 0;
+    __atomic_store_n(&uart->looks, 0, __ATOMIC_RELAXED);
     uart->raw &= ~(uint32_t)INT_TX;
     if (uart->held < PL011_FIFO) /* else lost, as in hardware: UARTFR said that it is full */
         uart->transmit[uart->held++] = byte;
@@ -88,24 +103,6 @@ static void take_input(struct pl011 *uart)
     }
 }
 
-static uint32_t read_flags(struct pl011 *uart)
-{
-    uint32_t flags = FR_CTS | FR_DSR | FR_DCD;
-    if (uart->looks < POLLING_LOOKS)
-        uart->looks++;
-    if (uart->received == 0)
-        flags |= FR_RXFE;
-    if (uart->received >= receive_depth(uart))
-        flags |= FR_RXFF;
-    if (uart->held == 0)
-        flags |= FR_TXFE;
-    else
-        flags |= FR_BUSY;
-    if (uart->held == PL011_FIFO)
-        flags |= FR_TXFF;
-    return flags;
-}
-
 static uint32_t read_register(struct pl011 *uart, uint32_t offset)
 {
     static const uint8_t identification[] = {0x11, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
@@ -115,7 +112,7 @@ static uint32_t read_register(struct pl011 *uart, uint32_t offset)
     case UARTDR:
         return read_data(uart);
     case UARTFR:
-        return read_flags(uart);
+        return flags(uart);
     case UARTILPR:
         return uart->low_power;
     case UARTIBRD:
@@ -189,10 +186,21 @@ void pl011_access(struct pl011 *uart, struct access *access)
     update(uart);
 }
 
+bool pl011_hot(struct pl011 *uart, struct access *access)
+{
+    if (access->address != UARTFR || access->write)
+        return false;
+    if (__atomic_fetch_add(&uart->looks, 1, __ATOMIC_RELAXED) == POLLING_LOOKS)
+        return false; /* the device thread must know, and hand it input */
+    access->value = __atomic_load_n(&uart->flags, __ATOMIC_SEQ_CST);
+    return true;
+}
+
 bool pl011_wants_input(const struct pl011 *uart)
 {
     bool interrupts = (uart->mask & (INT_RX | INT_TIMEOUT)) != 0;
-    return (interrupts || uart->looks >= POLLING_LOOKS) && uart->received < receive_depth(uart);
+    return (interrupts || __atomic_load_n(&uart->looks, __ATOMIC_RELAXED) >= POLLING_LOOKS) &&
+           uart->received < receive_depth(uart);
 }
 
 void pl011_move(struct pl011 *uart, bool input)
@@ -212,6 +220,7 @@ void pl011_reset(struct pl011 *uart)
         .control = CR_RESET,
         .fifo_levels = IFLS_RESET,
     };
+    uart->flags = flags(uart);
 }
 
 void pl011_start(struct pl011 *uart, struct vgic *vgic, struct console *console)

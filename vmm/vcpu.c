@@ -37,6 +37,16 @@ static bool virtio_answered(struct vm *vm, struct access *access)
     return true;
 }
 
+static bool uart_answered(struct vm *vm, struct access *access)
+{
+    struct access inner = *access;
+    inner.address -= VIRT_PL011;
+    if (!pl011_hot(&vm->uart, &inner))
+        return false;
+    access->value = inner.value;
+    return true;
+}
+
 /* What this thread can answer alone. */
 static bool answered_here(struct vm *vm, struct access *access)
 {
@@ -53,6 +63,8 @@ static bool answered_here(struct vm *vm, struct access *access)
         vgic_redistributor(&vm->vgic, access);
         return true;
     }
+    if (address - VIRT_PL011 < VIRT_DEVICE_SIZE)
+        return uart_answered(vm, access);
     return false;
 }
 
