@@ -65,6 +65,7 @@ void vtimer_unload(struct core *core, struct vcpu *vcpu)
         struct timer *timer = timer_of(virtual_timers, vcpu);
         timer->fire = waked;
         timer_arm(core, timer, arch->world.cntv_cval);
+        sched_program_deadline(core); /* the scheduler has done so already, before the switch */
     }
 }
 
