@@ -559,14 +559,19 @@ static void return_slot(struct buffer *buffer, uint32_t index)
     list_append(buffer, &buffer->volume[slot->volume].failed, index);
 }
 
-/* A disk that could not flush may have dropped anything it had in its cache, the next epoch's writes as well. */
-static void fail_writing(struct buffer *buffer, struct buffer_volume *volume)
+static void mark_failed(struct buffer *buffer, const struct buffer_epoch *epoch)
 {
-    if (!volume->is_writing)
-        return;
-    uint32_t index = volume->writing.list.first;
-    for (; index != BUFFER_NONE; index = buffer->slot[index].next)
-        buffer->slot[index].failed = true;
+    for (uint32_t i = epoch->list.first; i != BUFFER_NONE; i = buffer->slot[i].next)
+        buffer->slot[i].failed = true;
+}
+
+void buffer_cache_lost(struct buffer *buffer, uint32_t volume)
+{
+    const struct buffer_volume *v = &buffer->volume[volume];
+    if (v->is_writing)
+        mark_failed(buffer, &v->writing);
+    if (v->is_flushing)
+        mark_failed(buffer, &v->flushing);
 }
 
 bool buffer_flush_end(struct buffer *buffer, uint32_t volume, bool ok, struct buffer_fate *fate)
@@ -577,7 +582,7 @@ bool buffer_flush_end(struct buffer *buffer, uint32_t volume, bool ok, struct bu
     if (v->flushing.list.first == BUFFER_NONE) {
         v->is_flushing = false;
         if (!ok)
-            fail_writing(buffer, v);
+            buffer_cache_lost(buffer, volume);
         return false;
     }
     uint32_t index = list_take(buffer, &v->flushing.list);

@@ -195,6 +195,10 @@ bool buffer_flush_begin(struct buffer *buffer, uint32_t volume);
 /* The FLUSH has been answered. Call until it returns false: each call settles one slot. */
 bool buffer_flush_end(struct buffer *buffer, uint32_t volume, bool ok, struct buffer_fate *fate);
 
+/* A FLUSH that belongs to no epoch has failed: the disk may have dropped anything it had in its cache, so whatever is
+ * being written or flushed counts as refused. */
+void buffer_cache_lost(struct buffer *buffer, uint32_t volume);
+
 /* Frees DIRTY slots without promised sectors: nothing relies on them, and time is short. */
 void buffer_forget_unpromised(struct buffer *buffer, uint32_t volume);
 

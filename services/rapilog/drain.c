@@ -211,6 +211,7 @@ void drain_final_done(struct engine *engine, struct engine_volume *volume, bool 
 {
     if (!ok) {
         engine->gauges.write_errors++;
+        buffer_cache_lost(&engine->buffer, engine_volume_number(engine, volume));
         quoll_log("volume %s: the disk refuses the last FLUSH; nothing acknowledged depends on it",
                   volume->name);
     }

@@ -172,10 +172,11 @@ static uint64_t pass(void)
     do
         deadline = engine_step(&rapilog.engine, now_ns());
     while (settle_gone());
-    for (uint32_t number = 0; number < rapilog.count; number++) {
-        block_client_publish(&rapilog.disk[number]);
+    /* Answers first: on a shared core the disk's services would otherwise run before the guest goes on. */
+    for (uint32_t number = 0; number < rapilog.count; number++)
         block_server_publish(&rapilog.server[number]);
-    }
+    for (uint32_t number = 0; number < rapilog.count; number++)
+        block_client_publish(&rapilog.disk[number]);
     return deadline;
 }
 
@@ -273,8 +274,8 @@ static void start(void)
     struct rapilog_config config;
     memset(&rapilog, 0, sizeof(rapilog));
     memcpy(&config, quoll_memory("config", sizeof(config)), sizeof(config));
-    if (config.client_count == 0 || config.client_count > CONFIG_MAX_CLIENTS)
-        quoll_fail("config: client_count is %u; allowed are 1 to %u", config.client_count,
+    if (config.client_count > CONFIG_MAX_CLIENTS)
+        quoll_fail("config: client_count is %u; at most %u are possible", config.client_count,
                    CONFIG_MAX_CLIENTS);
     rapilog.count = config.client_count;
     rapilog.armed = QUOLL_NEVER;

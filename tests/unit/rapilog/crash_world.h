@@ -25,7 +25,7 @@
 #define WORLD_BUCKETS 4u
 #define WORLD_OPERATIONS 8u
 #define WORLD_COMMANDS 24u
-#define WORLD_CACHED 96u
+#define WORLD_CACHED 256u
 
 struct world_operation {
     enum block_operation kind;

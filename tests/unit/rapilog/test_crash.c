@@ -167,6 +167,80 @@ static void disk_errors_lose_nothing(void **state)
                                        .operations = 3,
                                        .errors = 1,
                                        .slot_limit = 2});
+    must_hold(&(struct world_scenario){.name = "errors in a clean drain",
+                                       .operation = {WRITE(5, 7), WRITE(0, 8)},
+                                       .operations = 2,
+                                       .errors = 2,
+                                       .through = true,
+                                       .drain = true});
+}
+
+/* ---- Random walks: workloads too long for every order ---- */
+
+static uint32_t random_state;
+
+static uint32_t choose(uint32_t below)
+{
+    random_state = random_state * 1664525u + 1013904223u;
+    return (random_state >> 8) % below;
+}
+
+static struct world_scenario random_scenario(void)
+{
+    struct world_scenario scenario = {
+        .name = "random walk",
+        .operations = WORLD_OPERATIONS,
+        .slot_limit = choose(5),
+        .errors = choose(2) * choose(6),
+        .through = choose(5) == 0,
+        .strict = choose(3) == 0,
+        .late_reads = choose(2) == 0,
+        .drain = choose(4) == 0,
+    };
+    for (uint32_t i = 0; i < WORLD_OPERATIONS; i++) {
+        static const enum block_operation kinds[] = {BLOCK_WRITE, BLOCK_WRITE, BLOCK_WRITE,
+                                                     BLOCK_READ, BLOCK_FLUSH};
+        struct world_operation *operation = &scenario.operation[i];
+        operation->kind = kinds[choose(5)];
+        if (operation->kind == BLOCK_FLUSH)
+            continue;
+        operation->sector = choose(WORLD_SECTORS);
+        operation->count = 1 + choose(WORLD_SECTORS - operation->sector);
+    }
+    return scenario;
+}
+
+/* Loss of mains comes once in a while, everything else as chance has it. */
+static const char *random_walk(void)
+{
+    struct world_choice choices[WORLD_CHOICES];
+    for (uint32_t step = 0; step < 1000; step++) {
+        const char *wrong = world_check();
+        uint32_t count = world_choices(choices);
+        if (wrong != NULL)
+            return wrong;
+        if (count == 0)
+            return world_check_end();
+        uint32_t which = choose(count);
+        if (choices[which].kind == CHOICE_END && count > 1 && choose(8) != 0)
+            which = choose(count - 1);
+        world_do(&choices[which]);
+    }
+    return "the drain never ends";
+}
+
+static void random_walks_lose_nothing(void **state)
+{
+    world_cuts = 0;
+    for (uint32_t seed = 1; seed <= 4000; seed++) {
+        random_state = seed * 2654435761u;
+        const struct world_scenario scenario = random_scenario();
+        world_begin(&scenario, MISTAKE_NONE);
+        const char *wrong = random_walk();
+        if (wrong != NULL)
+            fail_msg("random walk with seed %u: %s", seed, wrong);
+    }
+    printf("    4000 walks, %lu power cuts\n", (unsigned long)world_cuts);
 }
 
 /* ---- Planted mistakes ---- */
@@ -212,6 +286,7 @@ int main(void)
         cmocka_unit_test(strict_order_leaves_a_prefix_of_epochs),
         cmocka_unit_test(a_clean_drain_ends_with_everything_on_the_disk),
         cmocka_unit_test(disk_errors_lose_nothing),
+        cmocka_unit_test(random_walks_lose_nothing),
         cmocka_unit_test(acknowledging_before_the_copy_is_found),
         cmocka_unit_test(releasing_before_the_flush_is_found),
         cmocka_unit_test(draining_out_of_order_is_found),
