@@ -7,7 +7,6 @@
  */
 #include "vm.h"
 #include <quoll/quoll.h>
-#include <stdarg.h>
 
 static uint32_t load(const uint32_t *word)
 {
@@ -27,11 +26,6 @@ static void off(struct vm *vm, enum vm_state state)
     tell(vm, state);
 }
 
-static void fill_seed(struct vm *vm, uint8_t *seed, size_t size)
-{
-    random_bytes(&vm->random, seed, size);
-}
-
 static void run(struct vm *vm)
 {
     struct loaded loaded;
@@ -42,7 +36,7 @@ static void run(struct vm *vm)
     };
     for (uint32_t slot = 0; slot < VIRT_VIRTIO_SLOTS; slot++)
         machine.virtio_slots |= (uint32_t)(vm->slot[slot] != NULL) << slot;
-    fill_seed(vm, machine.seed, sizeof(machine.seed));
+    random_bytes(&vm->random, machine.seed, sizeof(machine.seed));
     if (!loader_load(&vm->ram, vm->kernel, vm->initrd, &machine, &loaded)) {
         quoll_log("VM %s cannot start: %s", vm->config->name, loaded.problem);
         quoll_format(vm->status->message, sizeof(vm->status->message), "%s", loaded.problem);

@@ -250,6 +250,7 @@ static void process(struct virtio_block *block)
 {
     struct virtqueue *queue = queue_of(block);
     uint32_t turns = 0;
+    block->device.again = false;
     while (block->waiting == NULL && block->orphans == 0 && virtio_turn(&block->device, &turns)) {
         struct virtio_block_request *request = free_request(block);
         if (request == NULL)
