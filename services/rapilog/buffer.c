@@ -351,8 +351,14 @@ uint32_t buffer_read(const struct buffer *buffer, uint32_t volume, uint64_t sect
 {
     uint32_t done = 0;
     *held = slot_with(buffer, volume, sector) != BUFFER_NONE;
-    for (; done < count; done++) {
+    while (done < count) {
         uint64_t at = sector + done;
+        if (newest(buffer, volume, at / BUFFER_BLOCK_SECTORS) == BUFFER_NONE) {
+            if (*held)
+                break;
+            done += within_block(at, count - done);
+            continue;
+        }
         uint32_t index = slot_with(buffer, volume, at);
         if ((index != BUFFER_NONE) != *held)
             break;
@@ -360,6 +366,7 @@ uint32_t buffer_read(const struct buffer *buffer, uint32_t volume, uint64_t sect
             memcpy(out + (size_t)done * BUFFER_SECTOR,
                    sector_data(buffer, index, (uint32_t)(at % BUFFER_BLOCK_SECTORS)),
                    BUFFER_SECTOR);
+        done++;
     }
     return done;
 }
