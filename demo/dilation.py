@@ -16,11 +16,15 @@ def parse(lines):
             for match in [re.match(r'@?work (\w+) (\d+)$', line)] if match}
 
 
-def of_host(repeats=3):
-    """Microseconds of each kind of work on this host, the least of several."""
-    script = os.path.join(host.GUEST, 'calibrate')
-    times = [parse(host.run('calibrating', ['dash', script]).splitlines()) for _ in range(repeats)]
-    return {work: min(time[work] for time in times) for work in times[0]}
+def of_host():
+    """Microseconds of each kind of work on this host."""
+    return parse(host.run('calibrating', ['dash', os.path.join(host.GUEST, 'calibrate')]).splitlines())
+
+
+def take_least(best, times):
+    """Keeps the least of several measurements: other load only ever adds."""
+    for work, time in times.items():
+        best[work] = min(time, best.get(work, time))
 
 
 def of_guest(guest):

@@ -69,8 +69,14 @@ def read_file(path):
         return source.read()
 
 
-def build(modules, busybox, init, target):
-    """Writes the initramfs. `modules`: the tree under lib/modules/VERSION."""
+def write(archive, target):
+    with open(target + '.new', 'wb') as out:
+        out.write(archive.compressed())
+    os.replace(target + '.new', target)
+
+
+def build(modules, busybox, target):
+    """Writes an initramfs without init. `modules`: the tree under lib/modules/VERSION."""
     files = module_files(modules)
     order = in_load_order(WANTED, files)
     archive = Archive()
@@ -78,11 +84,21 @@ def build(modules, busybox, init, target):
         archive.folder(folder)
     archive.add('dev/console', 0o020600, device=(5, 1))
     archive.file('bin/busybox', read_file(busybox), executable=True)
-    archive.file('init', read_file(init), executable=True)
     for name in order:
         archive.file('modules/' + name + '.ko', read_file(files[name]))
     archive.file('modules/order', ''.join(name + '.ko\n' for name in order).encode())
+    write(archive, target)
+
+
+def complete(base, init, extra, target):
+    """Adds init and, in the folder "demo", further files; the kernel unpacks joined archives one after the other."""
+    archive = Archive()
+    archive.file('init', read_file(init), executable=True)
+    archive.folder('demo')
+    for path in extra:
+        archive.file('demo/' + os.path.basename(path), read_file(path), os.access(path, os.X_OK))
+    write(archive, target + '.end')
     with open(target + '.new', 'wb') as out:
-        out.write(archive.compressed())
+        out.write(read_file(base) + read_file(target + '.end'))
+    os.unlink(target + '.end')
     os.replace(target + '.new', target)
-    return order

@@ -18,7 +18,7 @@ import host
 
 BARE = ['qemu-system-aarch64', '-M', 'virt,gic-version=3', '-cpu', 'cortex-a72', '-smp', '2', '-m', '1024',
         '-nic', 'none', '-display', 'none', '-monitor', 'none', '-serial', 'stdio']
-COMMAND_LINE = 'root=/dev/vda rw init=/usr/local/sbin/session quiet panic=1 nokaslr mitigations=off'
+COMMAND_LINE = 'root=/dev/vda rw init=/run/demo/session quiet panic=1 nokaslr mitigations=off'
 
 
 class Witness:
@@ -95,6 +95,7 @@ class Machine:
         self.errors = open(os.path.join(host.PLACE, 'log', log_name + '.err'), 'wb')
         self.control_path = control_path
         self.answers = queue.Queue()
+        self.ended = 0
         self.witness = Witness()
         self.started = time.monotonic()
         if os.path.exists(control_path):
@@ -136,6 +137,7 @@ class Machine:
                 raise host.Failure(f'the guest ended unexpectedly; its console is in {self.log_path}')
             if not line.startswith('@ended'):
                 return line[1:].split()
+            self.ended += 1
 
     def ask(self, line, patience=120):
         self.tell(line)
@@ -144,6 +146,19 @@ class Machine:
             raise host.Failure(f'the guest could not do "{line}": {" ".join(words[1:])}; '
                                f'its console is in {self.log_path}')
         return words
+
+    def wait_ended(self, clients, patience=60):
+        """Until so many witness clients have noticed that their server is gone, so that all they had to say is said."""
+        until = time.monotonic() + patience
+        while self.ended < clients:
+            try:
+                line = self.answers.get(timeout=max(0.01, until - time.monotonic()))
+            except queue.Empty:
+                raise host.Failure(f'the clients did not end; the console is in {self.log_path}') from None
+            if line is None:
+                raise host.Failure(f'the guest ended unexpectedly; its console is in {self.log_path}')
+            self.ended += line.startswith('@ended')
+        self.ended = 0
 
     def wait_ready(self, patience=120):
         while self.answer(patience)[0] != 'ready':
@@ -158,6 +173,13 @@ class Machine:
                                f'its console is in {self.log_path}') from None
         self.close()
         return status
+
+    def wait_end_at_most(self, seconds):
+        """Gives the machine that long to power off by itself."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            pass
 
     def power_off(self):
         self.tell('off')

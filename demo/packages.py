@@ -93,7 +93,7 @@ def append(path, text):
 
 
 def configure(tree):
-    """What the maintainer scripts would have done, as far as this guest needs it; and the demo's own files."""
+    """What the maintainer scripts would have done, as far as this guest needs it."""
     for name in ('passwd', 'group'):
         shutil.copy(f'{tree}/usr/share/base-passwd/{name}.master', f'{tree}/etc/{name}')
     append(f'{tree}/etc/passwd', f'postgres:x:{POSTGRES_ID}:{POSTGRES_ID}:PostgreSQL:/var/lib/postgresql:/bin/bash\n')
@@ -101,12 +101,5 @@ def configure(tree):
     append(f'{tree}/etc/fstab', 'LABEL=root / ext4 noatime 0 1\nLABEL=wal /var/lib/postgresql/wal ext4 noatime 0 2\n')
     os.makedirs(f'{tree}/var/lib/postgresql/15', exist_ok=True)
     os.makedirs(f'{tree}/var/lib/postgresql/wal', exist_ok=True)
-    place = f'{tree}/usr/local/share/demo'
-    os.makedirs(place, exist_ok=True)
-    for name in ('calibrate', 'postgresql.conf', 'tables.sql', 'insert.sql'):
-        shutil.copy(os.path.join(host.GUEST, name), place)
-    os.makedirs(f'{tree}/usr/local/sbin', exist_ok=True)
-    shutil.copy(os.path.join(host.GUEST, 'session'), f'{tree}/usr/local/sbin/session')
-    os.chmod(f'{tree}/usr/local/sbin/session', 0o755)
     for name in LEFT_OUT:
         shutil.rmtree(os.path.join(tree, name), ignore_errors=True)

@@ -1,0 +1,99 @@
+"""The faults: what the outside witness saw acknowledged, something dies, and what is there afterwards.
+
+The witness is this program: it reads the guest's console, where psql prints a number after the COMMIT of its row has
+returned. It runs on the host, so nothing that happens to the guest touches it.
+"""
+
+import random
+import time
+
+import host
+
+CLIENTS = 4
+KINDS = {'kill': 'PostgreSQL killed with SIGKILL', 'panic': 'guest kernel panic', 'mains': 'mains cut'}
+MODES = {'through': ('plain', 'on'), 'async': ('plain', 'off'), 'rapilog': ('rapilog', 'on'),
+         'unsafe_no_drain': ('unsafe', 'on')}
+
+
+class Round:
+    """One fault: the machine before, the machine after, and the count."""
+
+    def __init__(self, rig, machine, mode):
+        self.rig, self.machine, self.mode = rig, machine, mode
+
+    def start_load(self):
+        """Every client inserts from the first number that is not in the table."""
+        for client in range(1, CLIENTS + 1):
+            first = int(self.machine.ask(f'last {client}')[2]) + 1
+            self.machine.witness.expect(client, first)
+            self.machine.tell(f'witness {client} {first} {MODES[self.mode][1]}')
+
+    def let_run(self):
+        """Until every client has something to lose, and then for a random moment more."""
+        until = time.monotonic() + 60
+        while len(self.machine.witness.seen()) < CLIENTS:
+            if time.monotonic() > until:
+                raise host.Failure('the witness saw no acknowledged transaction for 60 s; the console is in '
+                                   + self.machine.log_path)
+            time.sleep(0.02)
+        time.sleep(self.rig.random.uniform(0.5, 1.5))
+
+    def count_missing(self, seen):
+        missing = 0
+        for client, (first, last) in sorted(seen.items()):
+            missing += int(self.machine.ask(f'missing {client} {first} {last}', patience=300)[2])
+        return missing
+
+    def run(self, kind):
+        """Returns how many transactions were acknowledged and how many of them are missing; the machine is up again."""
+        witness = self.machine.witness
+        self.start_load()
+        self.let_run()
+        getattr(self.rig, 'fault_' + kind)(self)
+        seen = witness.seen()
+        missing = self.count_missing(seen)
+        return sum(last - first + 1 for first, last in seen.values()), missing
+
+
+class Rig:
+    """Injects faults into machines on one disk."""
+
+    def __init__(self, systems, disk, seed):
+        self.systems, self.disk = systems, disk
+        self.random = random.Random(seed)
+
+    def fault_kill(self, this):
+        this.machine.ask('kill')
+        this.machine.wait_ended(CLIENTS)
+        this.machine.ask('start', patience=300)
+
+    def fault_panic(self, this):
+        this.machine.tell('panic')
+        this.machine.wait_ready()
+        this.machine.ask('start', patience=300)
+
+    def fault_mains(self, this):
+        """RapiLog gets the power-fail signal, and then as long as the power supply lasts; nothing else gets either."""
+        setting = MODES[this.mode][0]
+        if setting != 'plain':
+            this.machine.power_key()
+            this.machine.wait_end_at_most(self.systems.hold_up(self.disk))
+        self.disk.cut()
+        this.machine.kill()
+        self.disk.restore()
+        this.machine = self.systems.boot(setting, self.disk)
+
+    def rounds(self, machine, mode, kind, count):
+        """`count` rounds of one fault. Returns the machine that is up afterwards, and the result's row."""
+        acknowledged = lost = 0
+        for number in range(count):
+            this = Round(self, machine, mode)
+            try:
+                seen, missing = this.run(kind)
+            finally:
+                machine = this.machine
+            host.say(f'  {KINDS[kind]}, {mode}, round {number + 1}: {seen} acknowledged, {missing} missing')
+            acknowledged += seen
+            lost += missing
+        return machine, {'kind': kind, 'mode': mode, 'rounds': count, 'acknowledged': acknowledged, 'lost': lost,
+                         'disk': self.disk.kind}

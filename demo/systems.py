@@ -1,0 +1,90 @@
+"""The systems under test: the same guest on bare QEMU, or on Quoll by a description of each setting."""
+
+import os
+import shutil
+
+import guest_disk
+import host
+import machine
+
+# How long the power supply lasts after the mains fail, in real time, for each disk. A disk with an 8 ms rotation needs a small
+# UPS or a bank of capacitors; 16 ms is what an ATX supply must give.
+HOLD_UP_MS = {'7200rpm': 300, 'consumer-ssd': 16, 'plp-nvme': 16}
+
+DESCRIPTION = '''# Written by demo/systems.py: {comment}
+system: postgresql
+machine: {{cores: 4, memory: 2 GiB}}
+disks:
+  disk0: {{file: "{uri}"}}
+vms:
+  debian:
+    memory: 1 GiB
+    vcpus: [1, 2]
+    kernel: {kernel}
+    initrd: {initrd}
+    command_line: console=hvc0 {command_line}
+    disks:
+      - {{disk: disk0, label: root}}
+      - {{disk: disk0, label: wal{filter}}}
+'''
+RAPILOG = '''    rapilog:
+      hold_up: {hold_up} ms
+'''
+
+
+def description(setting, disk, dilation):
+    """The text of Quoll's description. Settings: plain, rapilog, and unsafe (RapiLog that ignores the loss of mains)."""
+    comment = {'plain': 'the log on the plain disk', 'rapilog': 'the log on RapiLog',
+               'unsafe': 'the log on a RapiLog that is told not to drain; it must lose transactions'}[setting]
+    text = DESCRIPTION.format(comment=comment, uri=disk.uri(), kernel=guest_disk.KERNEL, initrd=guest_disk.INITRD,
+                              command_line=machine.COMMAND_LINE, filter='' if setting == 'plain' else ', filter: rapilog')
+    if setting != 'plain':
+        text += RAPILOG.format(hold_up=round(HOLD_UP_MS[disk.kind] * dilation))
+    if setting == 'unsafe':
+        text += '      unsafe_no_drain: true\n'
+    return text
+
+
+class Systems:
+    """Starts machines on a disk. `bare`: without Quoll, for comparison and for the rig's own sake."""
+
+    def __init__(self, bare, dilation):
+        self.bare = bare
+        self.dilation = dilation
+        self.count = 0
+        self.control_path = os.path.join(host.PLACE, 'qmp')
+        self.temporary = os.path.join(host.PLACE, 'tmp')
+
+    def has(self, setting):
+        return setting == 'plain' or not self.bare
+
+    def hold_up(self, disk):
+        """Seconds of the host's clock."""
+        return HOLD_UP_MS[disk.kind] * self.dilation / 1000
+
+    def quoll_command(self, setting, disk):
+        path = os.path.join(host.PLACE, setting + '.yaml')
+        with open(path, 'w', encoding='utf-8') as out:
+            out.write(description(setting, disk, self.dilation))
+        return [os.environ.get('QUOLL_TOOL', os.path.join(host.BUILD, 'host', 'tool', 'quoll')), 'run',
+                '--qmp', self.control_path, path]
+
+    def boot(self, setting, disk):
+        """A machine whose guest is waiting for orders, PostgreSQL not yet started."""
+        shutil.rmtree(self.temporary, ignore_errors=True)
+        os.makedirs(self.temporary)
+        if self.bare:
+            command = machine.bare_command(guest_disk.KERNEL, guest_disk.INITRD, disk.drives(guest_disk.VOLUMES),
+                                           self.control_path)
+        else:
+            command = self.quoll_command(setting, disk)
+        self.count += 1
+        started = machine.Machine(command, f'{self.count:03}-{disk.kind}-{setting}', self.control_path,
+                                  dict(os.environ, TMPDIR=self.temporary))
+        try:
+            started.wait_ready()
+            started.ask('start', patience=300)
+        except BaseException:
+            started.kill()
+            raise
+        return started
