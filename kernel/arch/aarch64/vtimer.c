@@ -112,4 +112,5 @@ void vtimer_physical_set(struct core *core, struct vcpu *vcpu, uint64_t control,
     __atomic_fetch_and(physical_level(vcpu), ~(1u << PPI_PHYSICAL_TIMER), __ATOMIC_SEQ_CST);
     timer->fire = physical_fire;
     timer_arm(core, timer, is_on(control) ? value : QUOLL_NEVER);
+    sched_program_deadline(core);
 }
