@@ -6,7 +6,7 @@
  *     away      its state is in struct arch_vcpu; a kernel timer stands in for its virtual timer
  *     loaded    core->arch.loaded: EL1 system registers, list registers and CNTV are in the core; its VMM
  *               or another component may run meanwhile. At most one vCPU per core.
- *     entered   loaded, and HCR_EL2 and VTTBR_EL2 are the guest's
+ *     entered   loaded, and HCR_EL2, VTTBR_EL2 and CPTR_EL2 are the guest's (core->arch.entered_guest)
  *
  * FP state moves on its own: core->arch.fp_owner has it in the registers, and CPTR_EL2.TFP traps everybody else. So an exit to
  * the VMM and back writes HCR_EL2 and VTTBR_EL2 twice and nothing else.
