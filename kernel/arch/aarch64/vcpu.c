@@ -9,7 +9,7 @@
  *     entered   loaded, and HCR_EL2, VTTBR_EL2 and CPTR_EL2 are the guest's (core->arch.entered_guest)
  *
  * FP state moves on its own: core->arch.fp_owner has it in the registers, and CPTR_EL2.TFP traps everybody else. So an exit to
- * the VMM and back writes HCR_EL2 and VTTBR_EL2 twice and nothing else.
+ * the VMM and back writes HCR_EL2 and VTTBR_EL2 twice, CPTR_EL2 too if the guest has the FP state, and nothing else.
  *
  * A component must not depend on, or see, what a loaded guest did to registers that EL0 obeys or can reach in spite
  * of HCR_EL2.TGE. They are hidden while it runs, and put back when the guest is entered:
