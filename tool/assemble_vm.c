@@ -17,6 +17,7 @@
 #define SLOT_ADDRESS 0x0a000000ULL
 #define SLOT_SIZE 0x200u
 #define QUEUE_NOTIFY 0x50u
+#define BLOCK (2ULL << 20)
 /* Documentation/arch/arm64/booting.rst: magic number of an Image, at offset 56 */
 #define IMAGE_MAGIC_OFFSET 56u
 
@@ -97,10 +98,13 @@ static bool add_payloads(struct assembly *assembly, const struct vm *vm, uint32_
     return true;
 }
 
-/* The guest's RAM must hold what is loaded into it. */
+/* The guest's RAM must hold what is loaded into it, each thing in blocks of its own. A nonsensical header is left to the
+ * VMM, which says what is wrong with it. */
 static void check_size(const struct vm *vm, const struct vmm_config *config)
 {
-    uint64_t needed = config->kernel_size * 2 + config->initrd_size + (16 << 20);
+    uint64_t needed = 0, parts[] = {config->kernel_size, config->initrd_size, BLOCK};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        needed += (parts[i] + BLOCK - 1) / BLOCK * BLOCK;
     if (needed > vm->memory)
         node_error(vm->node,
                    "VM `%s` has %lu MiB of memory, too little for its kernel and initrd; write "

@@ -218,25 +218,40 @@ void description_free(struct description *description)
     document_free(&description->document);
 }
 
-/* "${NAME}rest" with a NAME that is known. */
-static char *replace_variable(const char *path)
+/* The value of a variable whose "${NAME}" the text begins with, and that name's length; NULL: none is known. */
+static const char *variable(const char *text, size_t *length)
 {
-    if (strncmp(path, "${QUOLL_BUILD}", 14) == 0)
-        return text_print("%s%s", paths_build(), path + 14);
-    if (strncmp(path, "${QUOLL_ROOT}", 13) == 0)
-        return text_print("%s%s", paths_root(), path + 13);
+    static const char *const names[] = {"${QUOLL_BUILD}", "${QUOLL_TARGET}", "${QUOLL_ROOT}"};
+    const char *const values[] = {paths_build(), paths_target(), paths_root()};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        *length = strlen(names[i]);
+        if (strncmp(text, names[i], *length) == 0)
+            return values[i];
+    }
     return NULL;
+}
+
+static char *replace_variables(const char *path)
+{
+    const char *begin = strstr(path, "${");
+    size_t length;
+    if (begin == NULL)
+        return strdup(path);
+    const char *value = variable(begin, &length);
+    char *rest = replace_variables(begin + (value ? length : 2));
+    char *whole = text_print("%.*s%s%s", (int)(begin - path), path, value ? value : "${", rest);
+    free(rest);
+    return whole;
 }
 
 char *description_path(const struct description *description, const char *path)
 {
-    char *replaced = replace_variable(path);
+    char *replaced = replace_variables(path);
     const char *own = description->document.path;
     const char *slash = strrchr(own, '/');
-    if (replaced != NULL)
+    if (replaced[0] == '/' || strstr(replaced, "://") != NULL || slash == NULL)
         return replaced;
-    if (path[0] == '/' || strstr(path, "://") != NULL || strncmp(path, "nbd", 3) == 0 ||
-        slash == NULL)
-        return strdup(path);
-    return text_print("%.*s/%s", (int)(slash - own), own, path);
+    char *whole = text_print("%.*s/%s", (int)(slash - own), own, replaced);
+    free(replaced);
+    return whole;
 }

@@ -163,7 +163,8 @@ bool description_load(struct description *description, const char *path, const c
                       struct report *report);
 void description_free(struct description *description);
 
-/* The file that a path in the description means: ${QUOLL_BUILD} and ${QUOLL_ROOT} are replaced, the rest is relative to the
+/* The file that a path in the description means: ${QUOLL_BUILD}, ${QUOLL_TARGET} and
+ * ${QUOLL_ROOT} are replaced, the rest is relative to the
  * description's folder. URIs stay as they are. To be freed by the caller. */
 char *description_path(const struct description *description, const char *path);
 

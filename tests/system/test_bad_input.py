@@ -37,14 +37,14 @@ def test():
     expect(boot(None), 'quoll: stopped: ', 'no image')
     expect(boot(None, 'virt,gic-version=3'), 'quoll: stopped: ', 'no EL2')
     with open(rig.path('Image'), 'wb') as kernel:
-        kernel.write(bytes(56) + b'ARMd' + bytes(100000))
+        kernel.write(bytes(24) + b'\1' + bytes(31) + b'ARMd' + bytes(100000))  # flags: big-endian
     result = rig.run('vms: {a: {kernel: Image, memory: 64 MiB}}\n', timeout=30).expect_status(1)
-    expect(result.log, 'a: ', 'a kernel with a bad header')
+    expect(result.log, 'the kernel is big-endian', 'a kernel that this machine cannot run')
     result = rig.run('vms: {a: {kernel: /bin/ls, memory: 64 MiB}}\n', timeout=30).expect_status(1)
     expect(result.log, 'is no arm64 Linux Image', 'a kernel that is none')
     rig.make_disk('disk.img', ('root', 16))
     system = 'disks: {disk0: {file: disk.img}}\nvms:\n  linux:\n    disks: [{disk: disk0, label: data}]\n' + rig.LINUX + '\n'
-    result = rig.run(system, timeout=60, typed='poweroff -f\n')
+    result = rig.run(system, timeout=60, typed='poweroff -f\n').expect_status(1)
     expect(result.log, '"data"', 'a label that the disk does not have')
     result = rig.run(system.replace('disk.img', 'none.img'), timeout=60).expect_status(1)
     expect(result.log, 'none.img', 'a disk without a file')
