@@ -9,7 +9,8 @@
     COMMAND(test, "test", "run all tests")                                                         \
     COMMAND(check, "check", "check a system description")                                          \
     COMMAND(build, "build", "make a system image from a description")                              \
-    COMMAND(run, "run", "build and boot a description in QEMU")
+    COMMAND(run, "run", "build and boot a description in QEMU")                                    \
+    COMMAND(who_can, "who-can", "list who can read, write or signal something")
 
 #define COMMAND(name, text, summary) int command_##name(int argc, char **argv);
 COMMANDS(COMMAND)
