@@ -15,9 +15,16 @@ _Static_assert(offsetof(struct quoll_registers, pc) == 256, "REGISTERS_PC");
 _Static_assert(offsetof(struct core, stack_top) == 0, "CORE_STACK");
 _Static_assert(offsetof(struct core, panic_stack) == 8, "CORE_PANIC_STACK");
 
+/* Values of SPSR_EL2[5:0], the mode and AArch32's T, that resume() accepts, as bits: EL0t, EL1t, EL1h, and
+ * AArch32 User in either instruction set where the CPU has it. Each core sets the same. */
+#define MODES_AARCH64 UINT64_C(0x31)
+#define MODES_AARCH32_USER (UINT64_C(1) << 16 | UINT64_C(1) << 48)
+uint64_t allowed_modes = MODES_AARCH64;
+
 #define PANIC_STACK_SIZE 4096
 static _Alignas(16) uint8_t panic_stacks[QUOLL_MAX_CORES][PANIC_STACK_SIZE];
 
+extern uint64_t allowed_modes; /* read by vectors.S */
 _Noreturn void resume(struct quoll_registers *registers);
 struct quoll_registers *trap_system_error(struct core *core, uint64_t syndrome);
 _Noreturn void trap_kernel(struct quoll_registers *registers, uint64_t vector);
@@ -40,8 +47,17 @@ static struct quoll_registers *go_on(struct core *core)
     return thread->in_guest ? &thread->vcpu->page->registers : &thread->registers;
 }
 
+/* ID_AA64PFR0_EL1.EL0: 2 where EL0 can be AArch32. */
+static bool has_aarch32(void)
+{
+    return (read_register(id_aa64pfr0_el1) & 0xf) == 2;
+}
+
 _Noreturn void core_run(struct core *core)
 {
+    if (has_aarch32()) {
+        allowed_modes = MODES_AARCH64 | MODES_AARCH32_USER;
+    }
     core->panic_stack = panic_stacks[core->index];
     core->deadline = QUOLL_NEVER;
     core->reschedule = true;
@@ -146,6 +162,11 @@ struct quoll_registers *trap_sync(struct core *core, uint64_t syndrome)
     struct thread *thread = core->current;
     if (thread->in_guest) {
         guest_sync(core, thread, syndrome);
+        /* Served in the kernel, the commonest end: nothing that go_on() looks at has changed. */
+        if (thread->in_guest && !core->reschedule) {
+            arch_thread_enter(core, thread);
+            return &thread->vcpu->page->registers;
+        }
     } else {
         component_sync(core, thread, syndrome);
     }

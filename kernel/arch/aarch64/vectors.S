@@ -10,8 +10,6 @@
 #define CORE_PANIC_STACK 8
 #define PANIC_STACK_SIZE 4096
 
-/* SPSR_EL2.M values that may be returned to: EL0t (0), EL1t (4), EL1h (5), AArch32 User (16). */
-#define ALLOWED_MODES 0x10031
 /* What a vCPU page with any other value gets: EL1h, interrupts masked. */
 #define SAFE_PSTATE 0x3c5
 
@@ -94,10 +92,9 @@ vectors:
 resume:
     mov     sp, x0
     ldp     x2, x3, [sp, #REGISTERS_PC]
-    and     x4, x3, #0x1f
-    mov     x5, #(ALLOWED_MODES & 0xffff)
-    movk    x5, #(ALLOWED_MODES >> 16), lsl #16
-    lsr     x5, x5, x4
+    adrp    x5, allowed_modes
+    ldr     x5, [x5, :lo12:allowed_modes]
+    lsr     x5, x5, x3              /* by bits 5:0 of SPSR_EL2, see trap.c */
     tbz     x5, #0, 2f
 1:  msr     elr_el2, x2
     msr     spsr_el2, x3
