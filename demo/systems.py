@@ -14,6 +14,7 @@ HOLD_UP_MS = {'7200rpm': 300, 'consumer-ssd': 16, 'plp-nvme': 16}
 DESCRIPTION = '''# Written by demo/systems.py: {comment}
 system: postgresql
 machine: {{cores: 4, memory: 2 GiB}}
+power_fail: powerkey
 disks:
   disk0: {{file: "{uri}"}}
 vms:
