@@ -123,8 +123,11 @@ void sched_make_ready(struct core *core, struct thread *thread)
         return;
     }
     thread->state = THREAD_READY;
-    if (thread->budget_left == 0 && !period_over(thread, arch_now())) {
-        deplete(core, thread, arch_now());
+    uint64_t now = arch_now();
+    if (thread->budget_left == 0 && !period_over(thread, now)) {
+        deplete(core, thread, now);
+        core->reschedule =
+            true; /* so that the deadline is programmed, which may be an earlier one now */
     } else {
         sched_refresh(core, thread);
     }

@@ -2,7 +2,7 @@
  * The simulated machine, as tests drive it.
  *
  * Cores are structures, one of which is "this core" at a time; nothing runs by itself. An inter-processor interrupt is a count
- * that host_interrupts_deliver() turns into inbox_serve(). The counter stands still until a test moves it.
+ * that host_interrupts_deliver() turns into inbox_serve(). The counter stands still until a test moves it, or has it move with each look.
  * Physical addresses are the process's own.
  */
 #ifndef HOST_H
@@ -16,6 +16,7 @@
 
 struct host {
     uint64_t now;
+    uint64_t ticks_per_look; /* how far the counter goes on each time it is read */
     uint64_t frequency;
     struct core *core; /* the one that "runs" */
     char console[HOST_CONSOLE_BYTES];

@@ -133,6 +133,45 @@ static void blocking_does_not_win_a_new_budget(void **state)
     assert_ptr_equal(run(&cores[0]), thread);
 }
 
+static void a_thread_woken_without_budget_runs_when_its_period_ends(void **state)
+{
+    struct thread *thread = make_thread(0, 200, 2 * MS, 10 * MS);
+    struct thread *other = make_thread(0, 100, 10 * MS, 10 * MS);
+    sched_make_ready(&cores[0], other);
+    sched_make_ready(&cores[0], thread);
+    run(&cores[0]);
+    host.now += 2 * MS;
+    sched_block(&cores[0], thread);
+    assert_ptr_equal(run(&cores[0]), other);
+    sched_make_ready(&cores[0], thread);
+    assert_true(
+        cores[0].reschedule); /* else nobody programs the deadline for the end of its period */
+    run(&cores[0]);
+    host_advance(&cores[0], cores[0].arch.deadline - host.now);
+    assert_ptr_equal(run(&cores[0]), thread);
+}
+
+/* Time goes on while the kernel looks at it: no moment may be one at which a thread falls between the states. */
+static void a_thread_woken_as_its_period_ends_is_not_lost(void **state)
+{
+    for (uint64_t early = 0; early < 4; early++) {
+        setup(state);
+        struct thread *thread = make_thread(0, 200, 2 * MS, 10 * MS);
+        sched_make_ready(&cores[0], thread);
+        run(&cores[0]);
+        host.now += 2 * MS;
+        sched_block(&cores[0], thread);
+        run(&cores[0]);
+        host.now = thread->period_start + thread->period - early;
+        host.ticks_per_look = 1;
+        sched_make_ready(&cores[0], thread);
+        host.ticks_per_look = 0;
+        run(&cores[0]);
+        host_advance(&cores[0], 10 * MS);
+        assert_ptr_equal(run(&cores[0]), thread);
+    }
+}
+
 static void a_suspended_thread_does_not_run_and_loses_no_signal(void **state)
 {
     struct thread *thread = make_thread(0, 50, 10 * MS, 10 * MS);
@@ -265,6 +304,8 @@ int main(void)
         cmocka_unit_test_setup(a_budget_bounds_a_spinning_thread_of_high_priority, setup),
         cmocka_unit_test_setup(nobody_runs_while_the_only_thread_is_depleted, setup),
         cmocka_unit_test_setup(blocking_does_not_win_a_new_budget, setup),
+        cmocka_unit_test_setup(a_thread_woken_without_budget_runs_when_its_period_ends, setup),
+        cmocka_unit_test_setup(a_thread_woken_as_its_period_ends_is_not_lost, setup),
         cmocka_unit_test_setup(a_suspended_thread_does_not_run_and_loses_no_signal, setup),
         cmocka_unit_test_setup(a_stopped_thread_never_runs_again, setup),
         cmocka_unit_test_setup(a_changed_budget_counts_from_now_on, setup),
