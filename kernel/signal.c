@@ -4,7 +4,8 @@
  * A sender sets bits in the target's `pending` word; if the target is on another core it then sets the target's bit in that core's
  * inbox and, when the inbox was empty, sends the inter-processor interrupt. The
  * receiver empties the inbox before it looks at the threads, so a bit set later finds it empty and
- * interrupts again: no wake-up is lost, and no lock is needed.
+ * interrupts again: no wake-up is lost, and no lock is needed. Bits that are pending already have been told, or are about to
+ * be by whoever set them: raising them again costs the target's core nothing, however often it is done.
  */
 #include "signal.h"
 #include "sched.h"
@@ -68,8 +69,10 @@ void thread_poke(struct core *core, struct thread *thread)
 
 void signal_raise(struct core *core, struct thread *thread, uint64_t bits)
 {
-    atomic_fetch_or(&thread->pending, bits);
-    thread_poke(core, thread);
+    uint64_t before = atomic_fetch_or(&thread->pending, bits);
+    if ((before & bits) != bits) {
+        thread_poke(core, thread);
+    }
 }
 
 void inbox_serve(struct core *core)

@@ -229,6 +229,21 @@ static void signals_to_another_core_arrive_once_it_looks(void **state)
     assert_int_equal(cores[1].arch.interrupts, 1); /* the inbox was empty again */
 }
 
+static void a_storm_of_one_signal_costs_the_target_one_interrupt(void **state)
+{
+    struct thread *busy = make_thread(1, 50, 10 * MS, 10 * MS);
+    sched_make_ready(&cores[1], busy);
+    signal_raise(&cores[0], busy, QUOLL_SIGNAL(1));
+    host_interrupts_deliver();
+    for (uint32_t i = 0; i < 1000; i++) {
+        signal_raise(&cores[0], busy, QUOLL_SIGNAL(1));
+    }
+    assert_int_equal(cores[1].arch.interrupts, 0);
+    signal_raise(&cores[0], busy, QUOLL_SIGNAL(1) | QUOLL_SIGNAL(2));
+    assert_int_equal(cores[1].arch.interrupts, 1);
+    assert_int_equal(atomic_load(&busy->pending), QUOLL_SIGNAL(1) | QUOLL_SIGNAL(2));
+}
+
 static uint32_t fired[4];
 static uint32_t fired_count;
 
@@ -310,6 +325,7 @@ int main(void)
         cmocka_unit_test_setup(a_stopped_thread_never_runs_again, setup),
         cmocka_unit_test_setup(a_changed_budget_counts_from_now_on, setup),
         cmocka_unit_test_setup(signals_to_another_core_arrive_once_it_looks, setup),
+        cmocka_unit_test_setup(a_storm_of_one_signal_costs_the_target_one_interrupt, setup),
         cmocka_unit_test_setup(timers_fire_in_order_of_their_deadlines, setup),
         cmocka_unit_test_setup(random_operations_keep_the_invariants, setup),
     };
