@@ -24,11 +24,13 @@ static uint8_t log_memory[MEMORY_BYTES] __attribute__((aligned(4096)));
 _Static_assert(MEMORY_BYTES % PAGE_SIZE == 0, "mapped as whole pages");
 
 static atomic_bool taken_over;
+static atomic_bool taken_back; /* for good: the listener may still be running when it is */
 static atomic_bool console_claimed;
 
 void klog_start(void)
 {
     struct quoll_log *log = (struct quoll_log *)(void *)log_memory;
+    atomic_store(&taken_back, false);
     log->ring_bytes = sizeof(struct quoll_log_ring);
     log->cores = QUOLL_MAX_CORES;
     for (uint32_t i = 0; i < QUOLL_MAX_CORES; i++)
@@ -91,7 +93,9 @@ static void listener_wake(void)
     if (log_channel == NULL)
         return;
     struct thread *listener = log_channel->thread;
-    atomic_fetch_or(&listener->pending, QUOLL_SIGNAL(log_channel->bit));
+    uint64_t signal = QUOLL_SIGNAL(log_channel->bit);
+    if (atomic_fetch_or(&listener->pending, signal) & signal)
+        return;
     if (atomic_fetch_or(&listener->core->inbox, UINT64_C(1) << listener->slot) == 0)
         arch_ipi_send(listener->core);
 }
@@ -129,11 +133,13 @@ void klog(const char *format, ...)
 
 void klog_taken_over(void)
 {
-    atomic_store(&taken_over, true);
+    if (!atomic_load(&taken_back))
+        atomic_store(&taken_over, true);
 }
 
 void klog_take_back(void)
 {
+    atomic_store(&taken_back, true);
     atomic_store(&taken_over, false);
 }
 

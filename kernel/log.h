@@ -15,7 +15,7 @@ void klog(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void klog_line(const char *name, const char *line, size_t length);
 /* The console's component has started to listen. */
 void klog_taken_over(void);
-/* The console's component is gone: print directly again. */
+/* The console's component is gone, or the kernel has to stop: print directly again, for good. */
 void klog_take_back(void);
 /* For what the machine or the system image makes impossible at boot: says "quoll: stopped: reason" on the
  * early console, then powers the machine off. */

@@ -90,6 +90,15 @@ static void the_console_comes_back_when_the_listener_is_gone(void **state)
     assert_string_equal(host.console, "quoll: seen\r\n");
 }
 
+static void what_was_taken_back_is_not_taken_over_again(void **state)
+{
+    listen_on(&cores[1]);
+    klog_take_back();
+    klog_taken_over(); /* the listener waits on its core while this one reports its end */
+    klog("seen");
+    assert_string_equal(host.console, "quoll: seen\r\n");
+}
+
 static void a_stop_says_why_and_powers_off(void **state)
 {
     listen_on(&cores[1]);
@@ -121,6 +130,7 @@ int main(void)
         TEST(a_listener_is_woken_instead_of_printing),
         TEST(waking_a_listener_on_the_same_core_waits_for_the_interrupt),
         TEST(the_console_comes_back_when_the_listener_is_gone),
+        TEST(what_was_taken_back_is_not_taken_over_again),
         TEST(a_stop_says_why_and_powers_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
