@@ -274,9 +274,34 @@ static enum quoll_status call_machine_control(struct core *core, struct thread *
     }
 }
 
+/* What one thread may log: with more it could push the others' lines, and the kernel's reports, out of the core's ring
+ * before anybody has shown them. */
+#define LOG_LINES 32u
+#define LOG_PERIODS_PER_SECOND 10u
+
+static void log_period_begin(struct thread *thread, uint64_t now)
+{
+    if (thread->log_left_out != 0) {
+        klog("component '%s' logs too much: %u lines left out", thread->component->name,
+             thread->log_left_out);
+    }
+    thread->log_period = now;
+    thread->log_lines = 0;
+    thread->log_left_out = 0;
+}
+
 static void line_end(struct thread *thread)
 {
-    klog_line(thread->component->name, thread->line, thread->line_length);
+    uint64_t now = arch_now();
+    if (now - thread->log_period >= arch_frequency() / LOG_PERIODS_PER_SECOND) {
+        log_period_begin(thread, now);
+    }
+    if (thread->log_lines < LOG_LINES) {
+        thread->log_lines++;
+        klog_line(thread->component->name, thread->line, thread->line_length);
+    } else {
+        thread->log_left_out++;
+    }
     thread->line_length = 0;
 }
 
@@ -292,8 +317,8 @@ static enum quoll_status call_debug_put(struct core *core, struct thread *thread
             line_end(thread);
             continue;
         }
-        /* Control characters could redraw a terminal or forge the console's frames. */
-        thread->line[thread->line_length++] = (char)(c >= 0x20 && c != 0x7f ? c : 0x2e);
+        /* Control characters, those above 0x7f too, could redraw a terminal or forge the console's frames. */
+        thread->line[thread->line_length++] = (char)(c >= 0x20 && c < 0x7f ? c : '.');
         if (thread->line_length == QUOLL_DEBUG_LINE) {
             line_end(thread);
         }

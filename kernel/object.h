@@ -92,7 +92,9 @@ struct thread {
     /* its unfinished log line */
     uint32_t line_length;
     char line[QUOLL_DEBUG_LINE];
-    uint32_t number; /* in its component */
+    uint64_t log_period;              /* when the present one began, in which it has logged */
+    uint32_t log_lines, log_left_out; /* so many lines, and so many more than it may */
+    uint32_t number;                  /* in its component */
     uint32_t index;
 };
 
