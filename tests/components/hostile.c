@@ -4,6 +4,7 @@
  *     storm0, storm1 make random system calls, with random and nearly right arguments, and check every answer, their
  *                    memory and registers; say in shared memory "board" how far they are
  *     witness        counts turns of a timer until both storms are done, then powers the machine off
+ *     pulse0, ...    count turns of a timer, and say so now and then, for good
  *     spin, victim   never call
  *     others         commit the one fault they are named after (FAULTS), which must stop that instance, and nothing else
  */
@@ -188,6 +189,13 @@ static bool storms_done(const struct board *board)
     return true;
 }
 
+static void wait_until(uint64_t deadline)
+{
+    quoll_timer_set(deadline);
+    while (!(quoll_wait() & QUOLL_SIGNAL_TIMER))
+        ;
+}
+
 static void witness(void)
 {
     const struct board *board = quoll_memory("board", sizeof(struct board));
@@ -195,13 +203,22 @@ static void witness(void)
     uint64_t next = quoll_now();
     while (turns < 100 || (turns < 6000 && !storms_done(board))) {
         next += quoll_ticks_from_ns(10000000);
-        quoll_timer_set(next);
-        while (!(quoll_wait() & QUOLL_SIGNAL_TIMER))
-            ;
+        wait_until(next);
         turns++;
     }
     quoll_log("witness: %u turns, storms %s", turns, storms_done(board) ? "done" : "not done");
     quoll_machine_control(quoll_handle("machine", QUOLL_OBJECT_MACHINE), QUOLL_MACHINE_OFF);
+}
+
+static void pulse(void)
+{
+    uint64_t next = quoll_now();
+    for (uint32_t turns = 1;; turns++) {
+        next += quoll_ticks_from_ns(10000000);
+        wait_until(next);
+        if (turns % 50 == 0)
+            quoll_log("turn <%u>", turns);
+    }
 }
 
 /* ---- Faults ---- */
@@ -288,6 +305,8 @@ void component_main(void)
 {
     if (is_named("witness"))
         witness();
+    else if (strncmp(quoll_environment()->component, "pulse", 5) == 0)
+        pulse();
     else if (is_named("storm0"))
         storm(0);
     else if (is_named("storm1"))
