@@ -96,10 +96,18 @@ static uint32_t random_instruction(uint64_t *state)
     }
 }
 
+/* Exceptions lead back into the code; x1: where to begin. */
+static const uint32_t prologue[] = {
+    0xd2a80000, /* mov x0, #0x40000000 */
+    0xd518c000, /* msr vbar_el1, x0 */
+    0xd61f0020, /* br x1 */
+};
+
 static void fill_guest(uint64_t *state)
 {
     for (uint32_t i = 0; i < CODE_BYTES / 4; i++)
         code[i] = random_instruction(state);
+    memcpy(code, prologue, sizeof prologue);
     for (uint64_t at = (uint64_t)code; at < (uint64_t)code + CODE_BYTES; at += 64)
         __asm__ volatile("dc cvau, %0\n\tdsb ish\n\tic ivau, %0" : : "r"(at) : "memory");
     __asm__ volatile("dsb ish\n\tisb" ::: "memory");
@@ -125,7 +133,10 @@ static void fill_page(uint64_t *state, struct quoll_vcpu_page *page)
     for (uint32_t i = 0; i < 31; i++)
         page->registers.x[i] = random_value(state);
     page->registers.sp = random_value(state);
-    page->registers.pc = GUEST_RAM + (random_number(state) & (CODE_BYTES - 4));
+    page->registers.pc = GUEST_RAM;
+    page->registers.x[1] = GUEST_RAM + (random_number(state) & (CODE_BYTES - 4));
+    if (below(state, 4) == 0)
+        page->registers.pc = page->registers.x[1];
     page->registers.pstate = random_pstate(state);
     page->syndrome = random_number(state);
     page->virtual_address = random_value(state);
