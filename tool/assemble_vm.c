@@ -80,8 +80,10 @@ static bool add_payloads(struct assembly *assembly, const struct vm *vm, uint32_
 {
     struct model *model = assembly->model;
     struct content kernel = {0}, initrd = {0};
-    if (!read_kernel(assembly, vm, &kernel))
+    if (!read_kernel(assembly, vm, &kernel)) {
+        content_free(&kernel);
         return false;
+    }
     config->kernel_size = kernel.size;
     model_map(model, vmm, model_payload(model, "kernel", kernel), "kernel", QUOLL_READ);
     if (vm->initrd == NULL)
