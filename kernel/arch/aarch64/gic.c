@@ -37,6 +37,7 @@ enum {
     GICR_FRAMES = 0x20000,
     GICR_FRAMES_V4 = 0x40000,
 };
+#define GICR_CTLR_WRITE_PENDING UINT32_C(8)
 #define GICR_TYPER_VLPIS UINT64_C(2)
 #define GICR_TYPER_LAST UINT64_C(0x10)
 #define GICR_WAKER_SLEEP UINT32_C(2)
@@ -145,7 +146,7 @@ static void redistributor_start(uintptr_t redistributor)
     write32(frame + GICD_IGROUPR, UINT32_MAX);
     for (uint32_t intid = 0; intid < 32; intid += 4)
         write32(frame + GICD_IPRIORITYR + intid, PRIORITY);
-    wait_until_clear(redistributor + GICR_CTLR, CTLR_WRITE_PENDING);
+    wait_until_clear(redistributor + GICR_CTLR, GICR_CTLR_WRITE_PENDING);
     write32(frame + GICD_ISENABLER, KERNEL_INTERRUPTS);
 }
 
@@ -162,6 +163,9 @@ void gic_core_start(struct core *core)
     write_register(ICC_PMR_EL1, 0xff);
     write_register(ICC_BPR1_EL1, 0);
     write_register(ICC_CTLR_EL1, CTLR_EOIMODE);
+    write_register(
+        ICC_AP1R0_EL1,
+        0); /* an interrupt that the boot loader was serving would hold back all others */
     write_register(ICC_IGRPEN1_EL1, 1);
     isb();
 }

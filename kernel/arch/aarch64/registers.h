@@ -29,6 +29,7 @@ static inline void dsb_sy(void)
 /* GICv3 CPU interface (IHI 0069, chapter 12), by encoding so that any assembler takes them. */
 #define ICC_PMR_EL1 S3_0_C4_C6_0
 #define ICC_IAR1_EL1 S3_0_C12_C12_0
+#define ICC_AP1R0_EL1 S3_0_C12_C9_0
 #define ICC_EOIR1_EL1 S3_0_C12_C12_1
 #define ICC_BPR1_EL1 S3_0_C12_C12_3
 #define ICC_CTLR_EL1 S3_0_C12_C12_4
