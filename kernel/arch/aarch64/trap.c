@@ -101,6 +101,12 @@ static bool emulate_counter_read(struct quoll_registers *registers, uint64_t syn
     return true;
 }
 
+/* Fault status codes (Arm ARM D17.2.37, DFSC) */
+#define FAULT_EXTERNAL                                                                             \
+    0x10 /* synchronous external abort; on a table walk: FAULT_EXTERNAL_WALK and above */
+#define FAULT_EXTERNAL_WALK 0x13
+#define FAULT_ALIGNMENT 0x21
+
 static const char *describe(uint64_t syndrome)
 {
     uint64_t fault = syndrome & 0x3f;
@@ -117,8 +123,11 @@ static const char *describe(uint64_t syndrome)
         if (fault >= 0x0c && fault <= 0x0f) {
             return write ? "wrote to memory it may only read" : "read memory it may not read";
         }
-        if (fault == 0x21) {
+        if (fault == FAULT_ALIGNMENT) {
             return "unaligned access";
+        }
+        if (fault == FAULT_EXTERNAL || (fault >= FAULT_EXTERNAL_WALK && fault < 0x20)) {
+            return "access that memory or a device answered with an error";
         }
         return write ? "wrote to an address that is not mapped"
                      : "read from an address that is not mapped";
@@ -134,6 +143,19 @@ static const char *describe(uint64_t syndrome)
         return "executed an undefined instruction";
     default:
         return "exception that components must not cause";
+    }
+}
+
+/* FAR_EL2 where the exception has one (Arm ARM D17.2.40), else where the instruction is. */
+static uint64_t fault_address(const struct thread *thread, uint64_t syndrome)
+{
+    switch (ESR_EC(syndrome)) {
+    case EC_INSTRUCTION_ABORT_LOWER:
+    case EC_DATA_ABORT_LOWER:
+    case EC_PC_ALIGNMENT:
+        return read_register(far_el2);
+    default:
+        return thread->registers.pc;
     }
 }
 
@@ -154,7 +176,7 @@ static void component_sync(struct core *core, struct thread *thread, uint64_t sy
     default:
         break;
     }
-    component_fault(core, thread, describe(syndrome), syndrome, read_register(far_el2));
+    component_fault(core, thread, describe(syndrome), syndrome, fault_address(thread, syndrome));
 }
 
 struct quoll_registers *trap_sync(struct core *core, uint64_t syndrome)
@@ -188,8 +210,8 @@ static void device_interrupt(struct core *core, uint32_t intid)
 static void interrupt_serve(struct core *core)
 {
     uint32_t intid = gic_acknowledge();
-    if (intid >= GIC_SPURIOUS) {
-        return;
+    if (intid >= GIC_SPECIAL && intid < GIC_EXTENDED) {
+        return; /* spurious: nothing to end */
     }
     switch (intid) {
     case GIC_SGI_INBOX:

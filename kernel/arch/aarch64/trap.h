@@ -31,7 +31,8 @@ void vcpu_maintenance_interrupt(struct core *core);
 void vcpu_core_start(struct core *core);
 
 /* gic.c */
-#define GIC_SPURIOUS 1020u /* INTIDs from here on are no interrupts */
+#define GIC_SPECIAL 1020u  /* INTIDs from here up to GIC_EXTENDED are no interrupts */
+#define GIC_EXTENDED 1024u /* from here on they are, though none that the kernel has enabled */
 #define GIC_SGI_INBOX 0u
 #define GIC_PPI_MAINTENANCE 25u
 #define GIC_PPI_DEADLINE 26u /* CNTHP */
