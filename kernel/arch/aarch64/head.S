@@ -11,6 +11,8 @@
 #define STACK_OFFSET (4096 + 16384) /* end of `stack` in struct core_stack */
 /* SCTLR_EL2: RES1 bits; MMU and caches off, little-endian. */
 #define SCTLR_EL2_OFF 0x30c50830
+/* HCR_EL2: AArch64 below; E2H and TGE off, whatever ran here before. */
+#define HCR_EL2_HIGH 0x8000
 #define EL2 2
 
     .section .head, "ax"
@@ -35,8 +37,11 @@ primary_entry:
     movz    x1, #(SCTLR_EL2_OFF >> 16), lsl #16
     movk    x1, #(SCTLR_EL2_OFF & 0xffff)
     msr     sctlr_el2, x1
+    movz    x1, #HCR_EL2_HIGH, lsl #16
+    msr     hcr_el2, x1
     msr     tpidr_el2, xzr
     isb
+    msr     spsel, #1
 
     /* Relocate: every entry is "add the place we are at". */
 1:  adrp    x1, image_header
@@ -95,7 +100,10 @@ secondary_entry:
     movz    x1, #(SCTLR_EL2_OFF >> 16), lsl #16
     movk    x1, #(SCTLR_EL2_OFF & 0xffff)
     msr     sctlr_el2, x1
+    movz    x1, #HCR_EL2_HIGH, lsl #16
+    msr     hcr_el2, x1
     isb
+    msr     spsel, #1
     ldr     x1, [x0]
     mov     sp, x1
     mov     x29, xzr
