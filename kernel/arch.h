@@ -38,6 +38,8 @@ void arch_early_putc(char c);
  * other components run, until another vCPU is entered there. */
 void arch_thread_enter(struct core *core, struct thread *thread);
 
+/* After translations were added: whoever is entered next finds them. */
+void arch_tables_written(void);
 /* After translations of the range were removed or changed: no core uses the old ones any more. */
 struct stage2;
 void arch_tlb_invalidate(const struct stage2 *space, ipaddr_t address, uint64_t size);

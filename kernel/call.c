@@ -180,6 +180,7 @@ static enum quoll_status call_map(struct core *core, struct thread *thread,
     arch_tlb_invalidate(&vm->space, ipaddr(argument[1]), size);
     stage2_set_pages(&vm->space, ipaddr(argument[1]), paddr(region->base.value + offset), size,
                      (uint32_t)rights);
+    arch_tables_written();
     return QUOLL_OK;
 }
 

@@ -11,7 +11,7 @@ void arch_memory_clean(paddr_t base, uint64_t size)
     uint64_t line = CTR_DMINLINE(read_register(ctr_el0));
     for (uint64_t at = base.value & ~(line - 1); at < base.value + size; at += line)
         __asm__ volatile("dc civac, %0" : : "r"(at) : "memory");
-    dsb_ish();
+    dsb_sy(); /* who reads it past the caches is not in the inner shareable domain */
     __asm__ volatile("ic ialluis" ::: "memory");
     dsb_ish();
     isb();

@@ -29,6 +29,11 @@ static void invalidate(ipaddr_t address, uint64_t size)
     dsb_ish();
 }
 
+void arch_tables_written(void)
+{
+    __asm__ volatile("dsb ishst" ::: "memory");
+}
+
 void arch_tlb_invalidate(const struct stage2 *space, ipaddr_t address, uint64_t size)
 {
     uint64_t before = read_register(vttbr_el2);

@@ -129,6 +129,8 @@ void arch_thread_enter(struct core *core, struct thread *thread)
     core->arch.entered = thread;
 }
 
+void arch_tables_written(void) {}
+
 void arch_tlb_invalidate(const struct stage2 *space, ipaddr_t address, uint64_t size)
 {
     host.tlb_invalidations++;
