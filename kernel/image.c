@@ -383,9 +383,8 @@ static bool check_object(struct checker *check, uint32_t index)
     else if (object->type != QUOLL_OBJECT_NONE && object->index >= objects_of_type(image, object))
         bad = "names something that does not exist";
     else if (object->type == QUOLL_OBJECT_REGION &&
-             image->regions[object->index].kind != IMAGE_REGION_RAM &&
-             image->regions[object->index].kind != IMAGE_REGION_IMAGE)
-        bad = "names a region that is not memory";
+             image->regions[object->index].kind != IMAGE_REGION_RAM)
+        bad = "names a region that is not RAM: whoever has it may map it writable";
     return bad == NULL || wrong(check, "object", index, object->name, bad);
 }
 

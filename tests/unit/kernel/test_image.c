@@ -169,7 +169,8 @@ static void refuses_wrong_objects_and_signals(void **state)
     REFUSES(objects[OBJECT_MACHINE].index, 1, "does not exist");
     REFUSES(objects[OBJECT_TO_DRIVER].index, CHANNELS, "does not exist");
     REFUSES(objects[OBJECT_FROM_UART].index, IRQS, "does not exist");
-    REFUSES(objects[OBJECT_GUEST].index, REGION_UART, "not memory");
+    REFUSES(objects[OBJECT_GUEST].index, REGION_UART, "not RAM");
+    REFUSES(objects[OBJECT_GUEST].index, REGION_CODE, "not RAM");
     REFUSES(objects[OBJECT_VCPU1].type, QUOLL_OBJECT_RECEIVE, "another component's signal");
     REFUSES(channels[0].thread, THREADS, "channel 0");
     REFUSES(channels[0].bit, QUOLL_SIGNAL_CHANNELS, "channel 0");
