@@ -63,6 +63,12 @@ void component_fault(struct core *core, struct thread *thread, const char *what,
 void kernel_fault(struct core *core, const struct quoll_registers *registers, const char *what,
                   uint64_t syndrome, uint64_t address)
 {
+    static bool failed[QUOLL_MAX_CORES + 1]; /* the last: a core that does not know itself yet */
+    bool *again = &failed[core != NULL ? core->index : QUOLL_MAX_CORES];
+    if (*again) {
+        arch_machine_off(); /* the report itself failed */
+    }
+    *again = true;
     klog_take_back();
     const struct thread *thread = core != NULL ? core->current : NULL;
     klog("the kernel itself failed: %s, address %lx, ESR_EL2 %08lx", what, address, syndrome);

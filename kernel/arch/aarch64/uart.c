@@ -10,6 +10,7 @@ enum { PL011_DR = 0x00, PL011_FR = 0x18, PL011_CR = 0x30 };
 #define ATTEMPTS 1000000
 
 static uintptr_t base;
+static bool stuck; /* it had no room for so long, and has had none since */
 
 static volatile uint32_t *uart_register(uintptr_t offset)
 {
@@ -27,7 +28,9 @@ void arch_early_putc(char c)
 {
     if (base == 0)
         return;
-    for (uint32_t i = 0; i < ATTEMPTS && (*uart_register(PL011_FR) & FR_TXFF); i++)
-        ;
+    uint32_t left = __atomic_load_n(&stuck, __ATOMIC_RELAXED) ? 1 : ATTEMPTS;
+    while (left > 0 && (*uart_register(PL011_FR) & FR_TXFF))
+        left--;
+    __atomic_store_n(&stuck, left == 0, __ATOMIC_RELAXED);
     *uart_register(PL011_DR) = (uint8_t)c;
 }
