@@ -91,7 +91,7 @@ class Machine:
     def __init__(self, command, log_name, control_path, environment=None):
         os.makedirs(os.path.join(host.PLACE, 'log'), exist_ok=True)
         self.log_path = os.path.join(host.PLACE, 'log', log_name + '.log')
-        self.log = open(self.log_path, 'wb')
+        self.log = open(self.log_path, 'wb', buffering=0)
         self.errors = open(os.path.join(host.PLACE, 'log', log_name + '.err'), 'wb')
         self.control_path = control_path
         self.answers = queue.Queue()
@@ -160,7 +160,7 @@ class Machine:
             self.ended += line.startswith('@ended')
         self.ended = 0
 
-    def wait_ready(self, patience=120):
+    def wait_ready(self, patience=60):
         while self.answer(patience)[0] != 'ready':
             pass
 
