@@ -160,7 +160,7 @@ class Machine:
             self.ended += line.startswith('@ended')
         self.ended = 0
 
-    def wait_ready(self, patience=60):
+    def wait_ready(self, patience=120):
         while self.answer(patience)[0] != 'ready':
             pass
 
