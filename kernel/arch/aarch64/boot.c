@@ -102,6 +102,25 @@ static void find_console(const void *bytes, uint32_t level, struct devicetree *t
         kstop("the boot loader handed over no device tree (x0); Quoll needs one");
 }
 
+#define MMFR0_PA_RANGE(value) ((value)&0xf)
+#define MMFR0_GRANULE_4K(value) ((value) >> 28 & 0xf)
+#define PA_RANGE_40_BITS 2u
+#define GRANULE_MISSING 0xfu
+#define COUNTER_LEAST_HZ UINT64_C(1000000)
+
+/* What stage 2 (39-bit addresses in pages of 4 KiB) and the scheduler's clock build on. */
+static void check_processor(void)
+{
+    uint64_t features = read_register(id_aa64mmfr0_el1);
+    if (MMFR0_PA_RANGE(features) < PA_RANGE_40_BITS)
+        kstop("this processor has fewer than 40 physical address bits; Quoll needs them");
+    if (MMFR0_GRANULE_4K(features) == GRANULE_MISSING)
+        kstop("this processor has no pages of 4 KiB; Quoll needs them");
+    if (arch_frequency() < COUNTER_LEAST_HZ)
+        kstop("the system counter's frequency is %lu Hz (CNTFRQ_EL0): the firmware has to set it",
+              arch_frequency());
+}
+
 /* The boot core is core 0; the others follow in the device tree's order. */
 static void number_cores(void)
 {
@@ -268,6 +287,7 @@ void boot_primary(const void *bytes, uint32_t level)
     klog_start();
     core_prepare(&cores[0], 0);
     this_core_is(&cores[0]);
+    check_processor();
     if (!machine_find(&tree, &machine, reason, sizeof(reason)))
         kstop("%s", reason);
     map_memory(&mmu_boot);
