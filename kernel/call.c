@@ -136,7 +136,7 @@ static enum quoll_status call_vcpu_irq(struct core *core, struct thread *thread,
     return QUOLL_OK;
 }
 
-/* Decode: [address, address + size) lies page-aligned in the VM's paged range. */
+/* Decode: [address, address + size) lies page-aligned in the VM's paged range, and is not too much for one call. */
 static enum quoll_status find_paged_range(const struct thread *thread, uint64_t handle,
                                           uint64_t address, uint64_t size, struct vm **vm)
 {
@@ -150,7 +150,7 @@ static enum quoll_status find_paged_range(const struct thread *thread, uint64_t 
     bool inside = address >= start && address - start <= (*vm)->paged_size &&
                   size <= (*vm)->paged_size - (address - start);
     bool aligned = is_aligned(address, PAGE_SIZE) && is_aligned(size, PAGE_SIZE) && size != 0;
-    return inside && aligned ? QUOLL_OK : QUOLL_BAD_ARGUMENT;
+    return inside && aligned && size <= QUOLL_MAP_BYTES ? QUOLL_OK : QUOLL_BAD_ARGUMENT;
 }
 
 #define VM_RIGHTS (QUOLL_READ | QUOLL_WRITE | QUOLL_EXECUTE)

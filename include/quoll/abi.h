@@ -137,7 +137,8 @@ enum quoll_machine_operation { QUOLL_MACHINE_OFF, QUOLL_MACHINE_RESET };
  * map(vm, guest-physical address, region, offset in region, size | rights)
  * unmap(vm, guest-physical address, size), protect(vm, guest-physical address, size, rights):
  *     addresses and sizes are multiples of QUOLL_PAGE_SIZE, inside a range that the system description
- *     declares as paged for this VM; its tables exist since boot, so that nothing is allocated.
+ *     declares as paged for this VM; its tables exist since boot, so that nothing is allocated. At most
+ *     QUOLL_MAP_BYTES per call, so that no call takes long.
  *
  * thread_control(thread, operation): a suspended thread stops wherever it is, a guest inside it
  *     too; resume lets it go on. On another core the effect is not immediate (one inter-processor
@@ -151,6 +152,7 @@ enum quoll_machine_operation { QUOLL_MACHINE_OFF, QUOLL_MACHINE_RESET };
  *     appends them to the thread's line and logs the line, prefixed with the component's name, at '\n'
  *     or after QUOLL_DEBUG_LINE bytes.
  */
+#define QUOLL_MAP_BYTES (UINT64_C(2) << 20)
 #define QUOLL_DEBUG_LINE 160
 #define QUOLL_VCPU_IRQ_LOOK UINT32_MAX
 #define QUOLL_VCPU_ALL UINT32_MAX

@@ -152,6 +152,15 @@ static void mappings_stay_in_the_paged_range_and_the_region(void **state)
                      QUOLL_BAD_ARGUMENT);
 }
 
+static void one_call_changes_no_more_than_a_bounded_range(void **state)
+{
+    uint64_t vm = QUOLL_OBJECT_VM, at = PAGED_ADDRESS;
+    vms[0].paged_size = UINT64_C(1) << 30;
+    assert_int_equal(call(QUOLL_CALL_unmap, vm, at, QUOLL_MAP_BYTES, 0, 0), QUOLL_OK);
+    assert_int_equal(call(QUOLL_CALL_unmap, vm, at, QUOLL_MAP_BYTES + PAGE_SIZE, 0, 0),
+                     QUOLL_BAD_ARGUMENT);
+}
+
 static void log_text(const char *text)
 {
     while (*text != 0) {
@@ -193,6 +202,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(random_calls_are_all_answered, setup),
         cmocka_unit_test_setup(mappings_stay_in_the_paged_range_and_the_region, setup),
+        cmocka_unit_test_setup(one_call_changes_no_more_than_a_bounded_range, setup),
         cmocka_unit_test_setup(a_log_line_is_printable_text, setup),
         cmocka_unit_test_setup(a_flood_of_lines_is_cut_and_the_log_says_so, setup),
     };
