@@ -223,7 +223,6 @@ static void pulse(void)
 
 /* ---- Faults ---- */
 
-static const volatile uint32_t constant = 1;
 static uint32_t code[] = {0xd65f03c0}; /* ret */
 
 static void read_at(uint64_t address)
@@ -257,7 +256,7 @@ static void grow_stack(void)
     FAULT("null-write", write_at(0))                                                               \
     FAULT("null-call", execute_at(0))                                                              \
     FAULT("write-text", write_at((uint64_t)component_main))                                        \
-    FAULT("write-const", write_at((uint64_t)&constant))                                            \
+    FAULT("write-const", write_at((uint64_t) "constant"))                                          \
     FAULT("write-envir", write_at(QUOLL_ENVIRONMENT_ADDRESS))                                      \
     FAULT("run-data", execute_at((uint64_t)code))                                                  \
     FAULT("read-kernel", read_at(0x40200000))                                                      \
