@@ -8,16 +8,18 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define MOST_ARGUMENTS 256
 #define QEMU "qemu-system-aarch64"
+/* Where QEMU finds what it inherits. */
+#define IMAGE_DESCRIPTOR 3
+#define CONTROL_DESCRIPTOR 4
 
 struct arguments {
     char *words[MOST_ARGUMENTS + 1];
@@ -125,8 +127,8 @@ static void add_machine(struct arguments *arguments, const struct machine *machi
     add_pair(arguments, "-serial", strdup("chardev:uart"));
 }
 
-static bool add_all(struct arguments *arguments, const struct qemu *qemu,
-                    const struct description *description, const struct qemu_options *options)
+static bool add_all(struct arguments *arguments, const struct description *description,
+                    const struct qemu_options *options)
 {
     char *kernel = paths_find_built("quoll.Image");
     if (kernel == NULL) {
@@ -137,8 +139,9 @@ static bool add_all(struct arguments *arguments, const struct qemu *qemu,
     }
     add_machine(arguments, &description->machine);
     add_pair(arguments, "-kernel", kernel);
-    add_pair(arguments, "-initrd", text_print("%s/system.img", qemu->folder));
-    add_pair(arguments, "-qmp", text_print("unix:%s/qmp,server=on,wait=off", qemu->folder));
+    add_pair(arguments, "-initrd", text_print("/proc/self/fd/%d", IMAGE_DESCRIPTOR));
+    add_pair(arguments, "-chardev", text_print("socket,id=control,fd=%d", CONTROL_DESCRIPTOR));
+    add_pair(arguments, "-mon", strdup("chardev=control,mode=control"));
     if (options->qmp)
         add_pair(arguments, "-qmp", text_print("unix:%s,server=on,wait=off", options->qmp));
     if (options->append)
@@ -158,52 +161,56 @@ static bool add_all(struct arguments *arguments, const struct qemu *qemu,
  * The process
  */
 
-static bool write_image(const struct qemu *qemu, const struct content *image)
+/* The image as a file without a name; -1: there is no room for it, reported. */
+static int image_file(const struct content *image, struct report *report)
 {
-    char *path = text_print("%s/system.img", qemu->folder);
-    FILE *file = fopen(path, "wb");
-    bool good = file != NULL && fwrite(image->bytes, 1, image->size, file) == image->size;
-    if (file != NULL && fclose(file) != 0)
-        good = false;
-    free(path);
-    return good;
+    int file = memfd_create("system.img", MFD_CLOEXEC);
+    size_t done = 0;
+    while (file >= 0 && done < image->size) {
+        ssize_t written = write(file, image->bytes + done, image->size - done);
+        if (written <= 0) {
+            close(file);
+            file = -1;
+        } else {
+            done += (size_t)written;
+        }
+    }
+    if (file < 0)
+        report_failure(report, "no memory for a copy of the system image: %s; free some",
+                       strerror(errno));
+    return file;
 }
 
-static bool make_folder(struct qemu *qemu, const struct content *image, struct report *report)
+static void close_if_open(int descriptor)
 {
-    const char *place = getenv("TMPDIR");
-    char *folder = text_print("%s/quoll-XXXXXX", place ? place : "/tmp");
-    if (mkdtemp(folder) == NULL) {
-        report_failure(
-            report, "no temporary folder can be made in %s: %s; set TMPDIR to one that is writable",
-            place ? place : "/tmp", strerror(errno));
-        free(folder);
+    if (descriptor >= 0)
+        close(descriptor);
+}
+
+/* What the child gets; both ends of its sockets. */
+struct descriptors {
+    int image, uart[2], control[2];
+};
+
+static bool open_descriptors(struct descriptors *descriptors, const struct content *image,
+                             struct report *report)
+{
+    int type = SOCK_STREAM | SOCK_CLOEXEC;
+    *descriptors = (struct descriptors){-1, {-1, -1}, {-1, -1}};
+    if ((descriptors->image = image_file(image, report)) < 0)
         return false;
-    }
-    qemu->folder = folder;
-    if (write_image(qemu, image))
+    if (socketpair(AF_UNIX, type, 0, descriptors->uart) == 0 &&
+        socketpair(AF_UNIX, type, 0, descriptors->control) == 0)
         return true;
-    report_failure(report, "the system image cannot be written to %s: %s; make room, or set TMPDIR",
-                   folder, strerror(errno));
+    report_failure(report, "no sockets for QEMU: %s; close other programs", strerror(errno));
+    close(descriptors->image);
+    close_if_open(descriptors->uart[0]);
+    close_if_open(descriptors->uart[1]);
     return false;
 }
 
-static void remove_folder(struct qemu *qemu)
-{
-    static const char *const files[] = {"system.img", "qmp"};
-    for (size_t i = 0; qemu->folder && i < sizeof files / sizeof files[0]; i++) {
-        char *path = text_print("%s/%s", qemu->folder, files[i]);
-        unlink(path);
-        free(path);
-    }
-    if (qemu->folder)
-        rmdir(qemu->folder);
-    free(qemu->folder);
-    qemu->folder = NULL;
-}
-
 /* In the child. Dies with the tool, whatever happens to that. */
-static _Noreturn void become_qemu(int uart, char **words)
+static _Noreturn void become_qemu(const struct descriptors *descriptors, char **words)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -211,8 +218,13 @@ static _Noreturn void become_qemu(int uart, char **words)
     signal(SIGPIPE, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setpgid(0, 0);
-    dup2(uart, STDIN_FILENO);
-    dup2(uart, STDOUT_FILENO);
+    dup2(descriptors->uart[1], STDIN_FILENO);
+    dup2(descriptors->uart[1], STDOUT_FILENO);
+    /* The places below may be taken by the descriptors themselves. */
+    int image = fcntl(descriptors->image, F_DUPFD_CLOEXEC, CONTROL_DESCRIPTOR + 1);
+    int control = fcntl(descriptors->control[1], F_DUPFD_CLOEXEC, CONTROL_DESCRIPTOR + 1);
+    dup2(image, IMAGE_DESCRIPTOR);
+    dup2(control, CONTROL_DESCRIPTOR);
     execvp(words[0], words);
     fprintf(stderr, "quoll: `%s` cannot be run: %s; install qemu-system-arm\n", words[0],
             strerror(errno));
@@ -223,25 +235,22 @@ bool qemu_start(struct qemu *qemu, const struct description *description,
                 const struct content *image, const struct qemu_options *options)
 {
     struct arguments arguments = {.count = 0};
-    int ends[2];
-    *qemu = (struct qemu){.uart = -1};
-    bool good = make_folder(qemu, image, description->report) &&
-                add_all(&arguments, qemu, description, options);
-    if (good && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
-        report_failure(description->report, "no socket for QEMU's UART: %s", strerror(errno));
-        good = false;
-    }
+    struct descriptors descriptors;
+    *qemu = (struct qemu){.uart = -1, .control = -1};
+    bool good = add_all(&arguments, description, options) &&
+                open_descriptors(&descriptors, image, description->report);
     if (good) {
         qemu->pid = fork();
         if (qemu->pid == 0)
-            become_qemu(ends[1], arguments.words);
-        close(ends[1]);
-        qemu->uart = ends[0];
+            become_qemu(&descriptors, arguments.words);
+        qemu->uart = descriptors.uart[0];
+        qemu->control = descriptors.control[0];
         fcntl(qemu->uart, F_SETFL, O_NONBLOCK);
+        close(descriptors.image);
+        close(descriptors.uart[1]);
+        close(descriptors.control[1]);
     }
     free_arguments(&arguments);
-    if (!good)
-        remove_folder(qemu);
     return good;
 }
 
@@ -253,20 +262,14 @@ bool qemu_ended(struct qemu *qemu, int *status)
     return true;
 }
 
-/* One command of QEMU's machine protocol. */
+/* One command of QEMU's machine protocol; what it answers is of no interest. */
 static void tell(const struct qemu *qemu, const char *command)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    char answer[1024];
+    char answer[4096];
     char *commands = text_print("{\"execute\":\"qmp_capabilities\"}{\"execute\":\"%s\"}", command);
-    int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const struct timeval patience = {.tv_sec = 1};
-    setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    snprintf(address.sun_path, sizeof address.sun_path, "%s/qmp", qemu->folder);
-    if (connect(client, (struct sockaddr *)&address, sizeof address) == 0 &&
-        read(client, answer, sizeof answer) > 0 && write(client, commands, strlen(commands)) > 0)
-        (void)!read(client, answer, sizeof answer); /* so that it has been taken */
-    close(client);
+    while (recv(qemu->control, answer, sizeof answer, MSG_DONTWAIT) > 0)
+        ;
+    (void)!send(qemu->control, commands, strlen(commands), MSG_DONTWAIT | MSG_NOSIGNAL);
     free(commands);
 }
 
@@ -295,8 +298,7 @@ void qemu_stop(struct qemu *qemu)
 {
     if (qemu->pid > 0)
         end_process(qemu);
-    if (qemu->uart >= 0)
-        close(qemu->uart);
-    qemu->uart = -1;
-    remove_folder(qemu);
+    close_if_open(qemu->uart);
+    close_if_open(qemu->control);
+    qemu->uart = qemu->control = -1;
 }

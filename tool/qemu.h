@@ -1,8 +1,8 @@
 /*
  * A QEMU process: started with what a description asks for, ended for sure.
  *
- * Everything it needs on disk lies in one private folder, which qemu_stop removes. Its UART is a socket: one end is
- * the process's standard input and output, the other `uart`.
+ * It inherits all it needs: the system image as a file without a name, its UART and its control connection as sockets.
+ * So nothing is left behind, however the tool ends, and QEMU ends with it.
  */
 #ifndef TOOL_QEMU_H
 #define TOOL_QEMU_H
@@ -21,9 +21,9 @@ struct qemu_options {
 };
 
 struct qemu {
-    pid_t pid; /* 0: not running */
-    int uart;
-    char *folder; /* private */
+    pid_t pid;   /* 0: not running */
+    int uart;    /* what is written comes out of the UART, and the other way round */
+    int control; /* QEMU's machine protocol */
 };
 
 /* Reports why when it fails; nothing is left behind then. */
@@ -31,7 +31,7 @@ bool qemu_start(struct qemu *qemu, const struct description *description,
                 const struct content *image, const struct qemu_options *options);
 /* Has it ended? Then *status is as from waitpid. */
 bool qemu_ended(struct qemu *qemu, int *status);
-/* Ends it if it still runs, and cleans up. */
+/* Ends it if it still runs. */
 void qemu_stop(struct qemu *qemu);
 /* Presses the power key: the loss of mains, on boards that have it so. */
 void qemu_power_key(const struct qemu *qemu);
