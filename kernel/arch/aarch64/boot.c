@@ -17,6 +17,7 @@
 #include "psci.h"
 #include "registers.h"
 #include "start.h"
+#include "sysreg.h"
 #include "time.h"
 #include "trap.h"
 #include "uart.h"
@@ -300,6 +301,7 @@ void boot_primary(const void *bytes, uint32_t level)
             kstop("core %u (MPIDR 0x%lx) has no GICv3 redistributor", i, cores[i].arch.mpidr);
     }
     load_system();
+    sysreg_start(); /* what each core's vcpu_core_start() builds on */
     start_other_cores();
     core_start(&cores[0]);
     while (atomic_load(&cores_ready) != core_count - 1)

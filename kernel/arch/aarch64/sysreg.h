@@ -15,7 +15,7 @@
 
 #include "trap.h"
 
-/* At boot: makes the guests' view of the CPU, from this core's registers; all cores are taken to be alike. */
+/* At boot, before vcpu_core_start() on any core: makes the guests' view of the CPU, from this core's registers; all cores are taken to be alike. */
 void sysreg_start(void);
 bool sysreg_has_keys(void);
 bool sysreg_has_aarch32(void);

@@ -60,9 +60,6 @@ static void set_component_values(void)
 void vcpu_core_start(struct core *core)
 {
     struct arch_core *arch = &core->arch;
-    if (core->index == 0) {
-        sysreg_start();
-    }
     uint64_t keys = sysreg_has_keys() ? HCR_API | HCR_APK : 0;
     arch->has_keys = keys != 0;
     arch->hcr_guest = HCR_GUEST | keys;
