@@ -16,7 +16,7 @@
 #include <stdarg.h>
 
 #define LINE_BYTES 256
-#define CLAIM_ATTEMPTS 1000000
+#define CLAIMS_PER_SECOND 4u /* a core waits so much of a second for the console */
 
 #define MEMORY_BYTES (sizeof(struct quoll_log) + QUOLL_MAX_CORES * sizeof(struct quoll_log_ring))
 static uint8_t log_memory[MEMORY_BYTES] __attribute__((aligned(4096)));
@@ -49,11 +49,12 @@ static bool console_claim(void)
 {
     if (core_count < 2)
         return false;
-    for (uint32_t i = 0; i < CLAIM_ATTEMPTS; i++) {
-        if (!atomic_exchange_explicit(&console_claimed, true, memory_order_acquire))
-            return true;
+    uint64_t start = arch_now(), patience = arch_frequency() / CLAIMS_PER_SECOND;
+    while (atomic_exchange_explicit(&console_claimed, true, memory_order_acquire)) {
+        if (arch_now() - start > patience)
+            break; /* its owner died, or is very slow: it is taken away */
     }
-    return false;
+    return true;
 }
 
 static void console_print(const char *prefix, const char *separator, const char *text,
