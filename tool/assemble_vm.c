@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -254,6 +255,8 @@ static void connect_supervisor(struct assembly *assembly, const struct vm *vm, u
     free(fault);
 }
 
+#define SEEDED_BOOT_TIME UINT64_C(1767225600) /* 2026-01-01 00:00 UTC */
+
 static void fill_config(const struct vm *vm, struct vmm_config *config)
 {
     snprintf(config->name, sizeof config->name, "%s", vm->name);
@@ -265,6 +268,9 @@ static void fill_config(const struct vm *vm, struct vmm_config *config)
         memcpy(config->seed, vm->seed, strnlen(vm->seed, sizeof config->seed));
     else if (getrandom(config->seed, sizeof config->seed, 0) != sizeof config->seed)
         abort(); /* cannot be for up to 256 bytes */
+    /* The guest's clock starts at the time of building, which `quoll run` does anew each time. A description with a seed
+     * gives the same image, and the guest the same time, whenever it is built. */
+    config->boot_time = vm->seed != NULL ? SEEDED_BOOT_TIME : (uint64_t)time(NULL);
 }
 
 bool add_vm(struct assembly *assembly, const struct vm *vm, uint32_t number)
