@@ -89,11 +89,10 @@ static void scan_line(struct session *session, char byte)
 static void write_log(struct session *session, const char *bytes, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
-        if (bytes[i] == '\r')
-            continue;
-        if (!session->options->quiet)
+        bool carriage_return = bytes[i] == '\r'; /* a raw terminal needs it, a file does not */
+        if (!session->options->quiet && (session->raw || !carriage_return))
             fputc(bytes[i], stderr);
-        if (session->log)
+        if (session->log && !carriage_return)
             fputc(bytes[i], session->log);
     }
     if (session->log)
@@ -158,11 +157,11 @@ static void set_focus(struct session *session, uint32_t vm)
 
 static void show_help(void)
 {
-    fputs("\nCtrl-A x  leave: ends the machine at once\n"
-          "Ctrl-A c  the next VM's console\n"
-          "Ctrl-A p  the power key: the mains fail\n"
-          "Ctrl-A h  this list\n"
-          "Ctrl-A Ctrl-A  sends Ctrl-A\n",
+    fputs("\r\nCtrl-A x  leave: ends the machine at once\r\n"
+          "Ctrl-A c  the next VM's console\r\n"
+          "Ctrl-A p  the power key: the mains fail\r\n"
+          "Ctrl-A h  this list\r\n"
+          "Ctrl-A Ctrl-A  sends Ctrl-A\r\n",
           stderr);
 }
 
@@ -176,7 +175,7 @@ static void take_command(struct session *session, char key)
     case 'c':
         if (vms > 1) {
             set_focus(session, (session->focus + 1) % vms);
-            fprintf(stderr, "\nquoll: this is the console of %s\n",
+            fprintf(stderr, "\r\nquoll: this is the console of %s\r\n",
                     session->description->vms[session->focus].name);
         }
         break;
@@ -379,7 +378,7 @@ static void start(struct session *session)
         session->deadline = now() + session->options->timeout;
     session->raw = description->vm_count > 0 && terminal_raw();
     if (session->raw)
-        fputs("quoll: Ctrl-A x leaves, Ctrl-A h lists more\n", stderr);
+        fputs("quoll: Ctrl-A x leaves, Ctrl-A h lists more\r\n", stderr);
 }
 
 int session_run(struct qemu *qemu, const struct description *description,

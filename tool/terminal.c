@@ -14,7 +14,6 @@ bool terminal_raw(void)
         return false;
     struct termios raw = before;
     cfmakeraw(&raw);
-    raw.c_oflag |= OPOST; /* the log's lines end in a line feed only */
     changed = tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
     if (changed)
         atexit(terminal_restore);
