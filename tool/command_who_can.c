@@ -209,7 +209,7 @@ static error_t take(int key, char *argument, struct argp_state *state)
         return 0;
     }
     if (key == ARGP_KEY_END && state->arg_num < 3)
-        argp_error(state, "write for example: quoll who-can write disk0 examples/postgres.yaml");
+        argp_error(state, "write for example: quoll who-can write disk0 FILE");
     return ARGP_ERR_UNKNOWN;
 }
 
