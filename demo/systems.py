@@ -7,9 +7,9 @@ import guest_disk
 import host
 import machine
 
-# How long the power supply lasts after the mains fail, in real time, for each disk. A disk with an 8 ms rotation needs a small
-# UPS or a bank of capacitors; 16 ms is what an ATX supply must give.
-HOLD_UP_MS = {'7200rpm': 300, 'consumer-ssd': 16, 'plp-nvme': 16}
+# How long the power supply lasts after the mains fail, in real time, for each disk. A rotating disk needs a small UPS: its last
+# FLUSH may have to write out all that other volumes have left in its cache. 16 ms is what an ATX supply must give.
+HOLD_UP_MS = {'7200rpm': 3000, 'consumer-ssd': 16, 'plp-nvme': 16}
 
 DESCRIPTION = '''# Written by demo/systems.py: {comment}
 system: postgresql

@@ -375,6 +375,8 @@ static void describe(struct virtio_block *block)
     put_config(block, CONFIG_QUEUES, 1, 2);
 }
 
+/* FLUSH is offered only where it does something: on a disk whose completed writes are safe (RapiLog, a disk without volatile
+ * cache) a driver that knows no FLUSH saves a request for each of its own flushes (virtio 1.2, 5.2.5.2). */
 static uint64_t offered(const struct virtio_block_setup *setup)
 {
     uint32_t abilities = setup->disk->geometry.abilities;
@@ -382,7 +384,8 @@ static uint64_t offered(const struct virtio_block_setup *setup)
         VIRTIO_F_COMMON | 1u << FEATURE_SEG_MAX | 1u << FEATURE_BLOCK_SIZE | 1u << FEATURE_TOPOLOGY;
     if (setup->read_only || (abilities & BLOCK_IS_READ_ONLY))
         features |= 1u << FEATURE_READ_ONLY;
-    if (!setup->write_through && (abilities & BLOCK_CAN_FLUSH))
+    bool cached = (abilities & BLOCK_VOLATILE_CACHE) && (abilities & BLOCK_CAN_FLUSH);
+    if (cached && !setup->write_through)
         features |= 1u << FEATURE_FLUSH;
     return features;
 }
