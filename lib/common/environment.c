@@ -55,8 +55,7 @@ uint64_t quoll_receive(const char *name)
 
 const char *quoll_numbered(const char *name, uint32_t number)
 {
-    static char results[QUOLL_MAX_THREADS][QUOLL_NAME_SIZE];
-    char *result = results[runtime_thread_number()];
+    char *result = runtime_name_buffer();
     quoll_format(result, QUOLL_NAME_SIZE, "%s%u", name, number);
     return result;
 }

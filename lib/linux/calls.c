@@ -33,9 +33,11 @@ const struct quoll_environment *quoll_environment(void)
     return twin_current == NULL ? &no_environment : twin_current->component->environment;
 }
 
-uint32_t runtime_thread_number(void)
+/* One for each thread of the process: components share their statics here. */
+char *runtime_name_buffer(void)
 {
-    return twin_current == NULL ? 0 : twin_current->number;
+    static _Thread_local char name[QUOLL_NAME_SIZE];
+    return name;
 }
 
 void twin_sleep(struct twin *twin, pthread_cond_t *condition, uint64_t ns)

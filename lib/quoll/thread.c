@@ -30,7 +30,7 @@ void component_start(uint32_t number, const struct quoll_environment *environmen
         quoll_wait();
 }
 
-uint32_t runtime_thread_number(void)
+static uint32_t thread_number(void)
 {
     uint64_t here = (uint64_t)__builtin_frame_address(0);
     uint64_t nearest = UINT64_MAX;
@@ -43,6 +43,12 @@ uint32_t runtime_thread_number(void)
         }
     }
     return found;
+}
+
+char *runtime_name_buffer(void)
+{
+    static char names[QUOLL_MAX_THREADS][QUOLL_NAME_SIZE];
+    return names[thread_number()];
 }
 
 /* BRK is a fault like any other to the kernel: it stops the component and reports it. */

@@ -7,8 +7,8 @@
 #include <quoll/quoll.h>
 #include <stdarg.h>
 
-/* The calling thread's number in its component. */
-uint32_t runtime_thread_number(void);
+/* QUOLL_NAME_SIZE bytes that belong to the calling thread alone. */
+char *runtime_name_buffer(void);
 /* Ends the calling component for good; the message has been logged. */
 _Noreturn void runtime_stop(const char *message);
 
