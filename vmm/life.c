@@ -75,16 +75,21 @@ static bool disks_are_known(struct vm *vm)
     return true;
 }
 
-/* A disk that cannot be used does not keep the guest from starting, but its user must know. */
-static void report_disks(struct vm *vm)
+/* False: a disk that the description gives the VM cannot be used. It does not start without: its user would find out later,
+ * from the guest, and not be told why. */
+static bool disks_are_good(struct vm *vm)
 {
+    bool good = true;
     for (uint32_t i = 0; i < vm->disk_count; i++) {
         if (block_client_state(&vm->link[i]) != BLOCK_LINK_FAILED)
             continue;
-        quoll_log("disk %u of VM %s cannot be used: %s", i, vm->config->name, vm->link[i].reason);
+        good = false;
+        quoll_log("VM %s cannot start: disk %u cannot be used: %s", vm->config->name, i,
+                  vm->link[i].reason);
         quoll_format(vm->status->message, sizeof(vm->status->message), "disk %u cannot be used: %s",
                      i, vm->link[i].reason);
     }
+    return good;
 }
 
 /* Takes what is asked for; OFF wins over RESET. */
@@ -118,10 +123,12 @@ static void begin(struct vm *vm, enum life_request request)
         vm->goal = request;
     if (!disks_are_known(vm))
         return;
-    report_disks(vm);
+    bool good = disks_are_good(vm);
     devices_start(vm);
     if (vm->goal == LIFE_REQUEST_OFF)
         off(vm, VM_OFF);
+    else if (!good)
+        off(vm, VM_FAILED);
     else
         run(vm);
 }
