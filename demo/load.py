@@ -19,7 +19,7 @@ class Plan:
 def plans(full):
     if full:
         return [Plan(kind, ('insert', 'pgbench'), (1, 8), 10, 5) for kind in ('7200rpm', 'consumer-ssd', 'plp-nvme')]
-    return [Plan('7200rpm', ('insert', 'pgbench'), (1, 8), 2, 3), Plan('consumer-ssd', ('insert',), (1, 8), 2, 3),
+    return [Plan('7200rpm', ('insert',), (1, 8), 2, 3), Plan('consumer-ssd', ('insert', 'pgbench'), (8,), 2, 3),
             Plan('plp-nvme', ('insert',), (1,), 2, 3)]
 
 
