@@ -15,6 +15,7 @@ class Disk:
     """A modelled disk with power on. Its image keeps what was durable."""
 
     def __init__(self, image, kind, dilation, seed=1):
+        self.dilation = dilation
         self.socket_path = os.path.join(host.PLACE, 'disk.nbd')
         self.control_path = os.path.join(host.PLACE, 'disk.control')
         self.kind = kind
@@ -44,6 +45,10 @@ class Disk:
         if not answer.startswith('ok'):
             raise host.Failure(f'the disk model does not take "{line}": {answer or "no answer"}')
         return answer[3:]
+
+    def slow_down(self, times):
+        """From now on that many times slower; 1: as at the start."""
+        self.tell(f'dilation {self.dilation * times}')
 
     def cut(self):
         self.tell('cut')
