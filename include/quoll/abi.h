@@ -176,8 +176,7 @@ struct quoll_registers {
     EXIT(0, NONE, "no exit yet")                                                                   \
     EXIT(1, MMIO, "access to unmapped guest-physical memory, decoded")                             \
     EXIT(2, CALL, "HVC or SMC; the SMCCC function number is in x[0], pc is past the instruction")  \
-    EXIT(3, MEMORY, "instruction fetch, undecodable access or rights violation; pc unchanged")     \
-    EXIT(4, IDLE_OFF, "reserved")
+    EXIT(3, MEMORY, "instruction fetch, undecodable access or rights violation; pc unchanged")
 
 enum quoll_exit {
 #define EXIT(number, name, summary) QUOLL_EXIT_##name = number,
