@@ -3,10 +3,15 @@
 #ifndef TOOL_COMMAND_H
 #define TOOL_COMMAND_H
 
-/* COMMAND(name in C, name, summary): also what `quoll --help` lists */
+/* SCRIPT(name in C, name, program in the tree, summary): commands that are programs of their own */
+#define SCRIPTS(SCRIPT)                                                                            \
+    SCRIPT(demo, "demo", "demo/run", "show the main job: PostgreSQL on Quoll, its log on RapiLog") \
+    SCRIPT(test, "test", "tests/run", "run all tests")                                             \
+    SCRIPT(bench, "bench", "tests/bench/run", "measure what virtualization costs")                 \
+    SCRIPT(assure, "assure", "tests/assure/run", "gather the evidence: fuzzers, proofs, attacks")
+
+/* COMMAND(name in C, name, summary): these are in the host tool */
 #define COMMANDS(COMMAND)                                                                          \
-    COMMAND(demo, "demo", "show the main job: PostgreSQL on Quoll, its log on RapiLog")            \
-    COMMAND(test, "test", "run all tests")                                                         \
     COMMAND(check, "check", "check a system description")                                          \
     COMMAND(build, "build", "make a system image from a description")                              \
     COMMAND(run, "run", "build and boot a description in QEMU")                                    \
@@ -15,6 +20,9 @@
 #define COMMAND(name, text, summary) int command_##name(int argc, char **argv);
 COMMANDS(COMMAND)
 #undef COMMAND
+#define SCRIPT(name, text, program, summary) int command_##name(int argc, char **argv);
+SCRIPTS(SCRIPT)
+#undef SCRIPT
 
 /* Exit statuses. */
 enum exit_status {

@@ -14,16 +14,22 @@ struct command {
 };
 
 static const struct command commands[] = {
+#define SCRIPT(name, text, program, summary) {text, summary, command_##name},
+    SCRIPTS(SCRIPT)
+#undef SCRIPT
 #define COMMAND(name, text, summary) {text, summary, command_##name},
-    COMMANDS(COMMAND)
+        COMMANDS(COMMAND)
 #undef COMMAND
 };
 
 static const char *const command_names[] = {
+#define SCRIPT(name, text, program, summary) text,
+    SCRIPTS(SCRIPT)
+#undef SCRIPT
 #define COMMAND(name, text, summary) text,
-    COMMANDS(COMMAND)
+        COMMANDS(COMMAND)
 #undef COMMAND
-        NULL};
+            NULL};
 
 static void print_help(FILE *out)
 {
