@@ -1,0 +1,258 @@
+/*
+ * RapiLog's buffer as the drain sees it: epochs, runs, FLUSHes and what the disk refused. See buffer.h.
+ */
+#include "buffer.h"
+
+#include "bound.h"
+#include "sectors.h"
+#include "slots.h"
+
+#include <string.h>
+
+/* ---- Sealing ---- */
+
+/* Moves DIRTY slots to the end of an epoch; at least one. */
+static void add_to_epoch(struct buffer *buffer, struct buffer_epoch *epoch,
+                         struct buffer_list *list, uint32_t parts)
+{
+    if (list->first == BUFFER_NONE)
+        return;
+    if (epoch->cursor == BUFFER_NONE)
+        epoch->cursor = list->first;
+    while (list->first != BUFFER_NONE) {
+        uint32_t index = slots_take(buffer, list);
+        struct buffer_slot *slot = &buffer->slot[index];
+        slot->state = BUFFER_DRAINING;
+        slot->todo = slot->valid;
+        slot->failed = false;
+        epoch->slots++;
+        epoch->heads += slot->head ? 1 : 0;
+        slots_append(buffer, &epoch->list, index);
+        if (bound_part_reached(buffer, epoch, parts))
+            return;
+    }
+}
+
+static bool seal_list(struct buffer *buffer, struct buffer_volume *volume, struct buffer_list *list,
+                      uint32_t parts)
+{
+    if (volume->is_writing || list->first == BUFFER_NONE)
+        return false;
+    volume->writing = (struct buffer_epoch){
+        .list = slots_none,
+        .cursor = BUFFER_NONE,
+        .number = ++volume->epochs,
+    };
+    volume->is_writing = true;
+    add_to_epoch(buffer, &volume->writing, list, parts);
+    return true;
+}
+
+bool buffer_seal(struct buffer *buffer, uint32_t volume, uint32_t parts)
+{
+    return seal_list(buffer, &buffer->volume[volume], &buffer->volume[volume].open, parts);
+}
+
+bool buffer_seal_failed(struct buffer *buffer, uint32_t volume)
+{
+    return seal_list(buffer, &buffer->volume[volume], &buffer->volume[volume].failed, 1);
+}
+
+enum buffer_epoch_state buffer_epoch_state(const struct buffer *buffer, uint32_t volume)
+{
+    const struct buffer_volume *v = &buffer->volume[volume];
+    if (!v->is_writing)
+        return BUFFER_EPOCH_NONE;
+    bool written = v->writing.cursor == BUFFER_NONE && v->writing.runs == 0;
+    return written ? BUFFER_EPOCH_WRITTEN : BUFFER_EPOCH_WRITING;
+}
+
+bool buffer_extend(struct buffer *buffer, uint32_t volume)
+{
+    struct buffer_volume *v = &buffer->volume[volume];
+    if (buffer_epoch_state(buffer, volume) != BUFFER_EPOCH_WRITTEN)
+        return false;
+    if (v->open.first == BUFFER_NONE && v->failed.first == BUFFER_NONE)
+        return false;
+    add_to_epoch(buffer, &v->writing, &v->failed, 1);
+    add_to_epoch(buffer, &v->writing, &v->open, 1);
+    return true;
+}
+
+/* ---- Runs ---- */
+
+/* Whether a run that has reached the end of `index`'s block goes on into the next slot of the list. */
+static bool run_goes_on(const struct buffer *buffer, uint32_t index)
+{
+    uint32_t next = buffer->slot[index].next;
+    return next != BUFFER_NONE && next == index + 1 &&
+           buffer->slot[next].block == buffer->slot[index].block + 1 &&
+           has_sector(buffer->slot[next].todo, 0);
+}
+
+/* Issues sectors of one slot, from `first` on, at most `limit`; returns how many. */
+static uint32_t issue(struct buffer_slot *slot, uint32_t first, uint32_t limit)
+{
+    uint32_t count = sectors_from(slot->todo, first);
+    if (count > limit)
+        count = limit;
+    slot->todo = (uint8_t)(slot->todo & ~mask_of(first, count));
+    return count;
+}
+
+bool buffer_next_run(struct buffer *buffer, uint32_t volume, uint32_t max_sectors,
+                     struct buffer_run *run)
+{
+    struct buffer_epoch *epoch = &buffer->volume[volume].writing;
+    if (!buffer->volume[volume].is_writing || epoch->cursor == BUFFER_NONE)
+        return false;
+    uint32_t index = epoch->cursor;
+    uint32_t first = first_sector(buffer->slot[index].todo);
+    *run = (struct buffer_run){
+        .sector = buffer->slot[index].block * BUFFER_BLOCK_SECTORS + first,
+        .offset = (uint64_t)index * BUFFER_BLOCK + (uint64_t)first * BUFFER_SECTOR,
+        .volume = volume,
+        .slot = index,
+        .slots = 1,
+    };
+    run->count = issue(&buffer->slot[index], first, max_sectors);
+    while (run->count < max_sectors && first + run->count == run->slots * BUFFER_BLOCK_SECTORS &&
+           run_goes_on(buffer, index)) {
+        index++;
+        run->slots++;
+        run->count += issue(&buffer->slot[index], 0, max_sectors - run->count);
+    }
+    epoch->cursor = buffer->slot[index].todo != 0 ? index : buffer->slot[index].next;
+    epoch->runs++;
+    return true;
+}
+
+void buffer_run_done(struct buffer *buffer, const struct buffer_run *run, bool ok)
+{
+    buffer->volume[run->volume].writing.runs--;
+    for (uint32_t n = 0; n < run->slots && !ok; n++)
+        buffer->slot[run->slot + n].failed = true;
+}
+
+/* ---- Flushes ---- */
+
+bool buffer_flush_begin(struct buffer *buffer, uint32_t volume)
+{
+    struct buffer_volume *v = &buffer->volume[volume];
+    if (v->is_flushing || buffer_epoch_state(buffer, volume) != BUFFER_EPOCH_WRITTEN)
+        return false;
+    v->flushing = v->writing;
+    v->is_flushing = true;
+    v->is_writing = false;
+    return true;
+}
+
+/* Leaves to newer slots of the block what they hold, and the promise with it; returns what remains. */
+static uint8_t leave_to_newer(struct buffer *buffer, uint32_t index)
+{
+    struct buffer_slot *slot = &buffer->slot[index];
+    uint8_t keep = slot->promised;
+    uint32_t newer = slots_newest(buffer, slot->volume, slot->block);
+    for (; newer != index; newer = slots_next_older(buffer, newer)) {
+        struct buffer_slot *other = &buffer->slot[newer];
+        slots_set_promised(buffer, other, other->promised | (keep & other->valid));
+        keep = (uint8_t)(keep & ~other->valid);
+    }
+    return keep;
+}
+
+static void merge_into(struct buffer *buffer, uint32_t from, uint32_t to, uint8_t mask)
+{
+    for (uint32_t sector = 0; sector < BUFFER_BLOCK_SECTORS; sector++)
+        if (has_sector(mask, sector))
+            memcpy(slots_data(buffer, to, sector), slots_data(buffer, from, sector), BUFFER_SECTOR);
+    struct buffer_slot *slot = &buffer->slot[to];
+    slot->valid |= mask;
+    slots_set_promised(buffer, slot, slot->promised | mask);
+}
+
+/* A slot that the disk refused becomes DIRTY again, as far as it must. */
+static void return_slot(struct buffer *buffer, uint32_t index)
+{
+    struct buffer_slot *slot = &buffer->slot[index];
+    uint8_t keep = leave_to_newer(buffer, index);
+    uint32_t dirty = slots_dirty(buffer, slot->volume, slot->block);
+    if (keep != 0 && dirty != BUFFER_NONE)
+        merge_into(buffer, index, dirty, keep);
+    if (keep == 0 || dirty != BUFFER_NONE) {
+        slots_release(buffer, index);
+        return;
+    }
+    /* As a DIRTY slot it takes the block's next writes, so it moves to the head of the chain; what it keeps is in no
+     * other slot, so the order against those does not matter. */
+    slots_to_front(buffer, index);
+    slot->state = BUFFER_DIRTY;
+    slot->valid = keep;
+    slots_set_promised(buffer, slot, keep);
+    slot->first_write = 1;
+    slot->last_write = 0;
+    slots_set_head(buffer, slot, true);
+    slots_append(buffer, &buffer->volume[slot->volume].failed, index);
+}
+
+static void mark_failed(struct buffer *buffer, const struct buffer_epoch *epoch)
+{
+    for (uint32_t i = epoch->list.first; i != BUFFER_NONE; i = buffer->slot[i].next)
+        buffer->slot[i].failed = true;
+}
+
+void buffer_cache_lost(struct buffer *buffer, uint32_t volume)
+{
+    const struct buffer_volume *v = &buffer->volume[volume];
+    if (v->is_writing)
+        mark_failed(buffer, &v->writing);
+    if (v->is_flushing)
+        mark_failed(buffer, &v->flushing);
+}
+
+bool buffer_flush_end(struct buffer *buffer, uint32_t volume, bool ok, struct buffer_fate *fate)
+{
+    struct buffer_volume *v = &buffer->volume[volume];
+    if (!v->is_flushing)
+        return false;
+    if (v->flushing.list.first == BUFFER_NONE) {
+        v->is_flushing = false;
+        if (!ok)
+            buffer_cache_lost(buffer, volume);
+        return false;
+    }
+    uint32_t index = slots_take(buffer, &v->flushing.list);
+    const struct buffer_slot *slot = &buffer->slot[index];
+    *fate = (struct buffer_fate){
+        .block = slot->block,
+        .first_write = slot->first_write,
+        .last_write = slot->last_write,
+        .on_disk = ok && !slot->failed,
+    };
+    if (fate->on_disk) {
+        buffer->counters.drained += (uint64_t)sectors_in(slot->valid) * BUFFER_SECTOR;
+        slots_release(buffer, index);
+    } else {
+        return_slot(buffer, index);
+    }
+    return true;
+}
+
+static void forget_in(struct buffer *buffer, struct buffer_list *list)
+{
+    struct buffer_list kept = slots_none;
+    while (list->first != BUFFER_NONE) {
+        uint32_t index = slots_take(buffer, list);
+        if (buffer->slot[index].promised != 0)
+            slots_append(buffer, &kept, index);
+        else
+            slots_release(buffer, index);
+    }
+    *list = kept;
+}
+
+void buffer_forget_unpromised(struct buffer *buffer, uint32_t volume)
+{
+    forget_in(buffer, &buffer->volume[volume].open);
+    forget_in(buffer, &buffer->volume[volume].failed);
+}

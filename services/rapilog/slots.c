@@ -1,0 +1,170 @@
+/*
+ * The slots of RapiLog's buffer: lists, hash chains, a slot's life; see slots.h.
+ *
+ * Order within the hash chains carries meaning (newest first), so slots enter only at the head of a chain.
+ * Free slots are searched from where the last one was found on: sequential writes get adjacent slots, which become one
+ * disk request, and the order repairs itself however the slots were freed.
+ */
+#include "slots.h"
+
+#include "bound.h"
+#include "sectors.h"
+
+/* ---- Lists ---- */
+
+void slots_append(struct buffer *buffer, struct buffer_list *list, uint32_t index)
+{
+    buffer->slot[index].next = BUFFER_NONE;
+    if (list->last == BUFFER_NONE)
+        list->first = index;
+    else
+        buffer->slot[list->last].next = index;
+    list->last = index;
+}
+
+uint32_t slots_take(struct buffer *buffer, struct buffer_list *list)
+{
+    uint32_t index = list->first;
+    list->first = buffer->slot[index].next;
+    if (list->first == BUFFER_NONE)
+        list->last = BUFFER_NONE;
+    return index;
+}
+
+/* ---- Chains ---- */
+
+static uint32_t bucket_of(const struct buffer *buffer, uint32_t volume, uint64_t block)
+{
+    uint64_t key = (block * BUFFER_MAX_VOLUMES + volume) * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint32_t)(key >> 32) & (buffer->bucket_count - 1);
+}
+
+static void chain_insert(struct buffer *buffer, uint32_t index)
+{
+    struct buffer_slot *slot = &buffer->slot[index];
+    uint32_t *head = &buffer->bucket[bucket_of(buffer, slot->volume, slot->block)];
+    slot->older = *head;
+    *head = index;
+}
+
+static void chain_remove(struct buffer *buffer, uint32_t index)
+{
+    const struct buffer_slot *slot = &buffer->slot[index];
+    uint32_t *link = &buffer->bucket[bucket_of(buffer, slot->volume, slot->block)];
+    while (*link != index)
+        link = &buffer->slot[*link].older;
+    *link = slot->older;
+}
+
+/* The first slot of this block from `index` on along the chain. */
+static uint32_t match(const struct buffer *buffer, uint32_t index, uint32_t volume, uint64_t block)
+{
+    while (index != BUFFER_NONE &&
+           (buffer->slot[index].block != block || buffer->slot[index].volume != volume))
+        index = buffer->slot[index].older;
+    return index;
+}
+
+uint32_t slots_newest(const struct buffer *buffer, uint32_t volume, uint64_t block)
+{
+    return match(buffer, buffer->bucket[bucket_of(buffer, volume, block)], volume, block);
+}
+
+uint32_t slots_next_older(const struct buffer *buffer, uint32_t index)
+{
+    const struct buffer_slot *slot = &buffer->slot[index];
+    return match(buffer, slot->older, slot->volume, slot->block);
+}
+
+uint32_t slots_dirty(const struct buffer *buffer, uint32_t volume, uint64_t block)
+{
+    uint32_t index = slots_newest(buffer, volume, block);
+    if (index != BUFFER_NONE && buffer->slot[index].state != BUFFER_DIRTY)
+        index = BUFFER_NONE;
+    return index;
+}
+
+uint8_t *slots_data(const struct buffer *buffer, uint32_t index, uint32_t sector)
+{
+    return buffer->data + (size_t)index * BUFFER_BLOCK + (size_t)sector * BUFFER_SECTOR;
+}
+
+void slots_to_front(struct buffer *buffer, uint32_t index)
+{
+    chain_remove(buffer, index);
+    chain_insert(buffer, index);
+}
+
+/* ---- Life ---- */
+
+static uint32_t free_slot(const struct buffer *buffer)
+{
+    if (buffer->slots == buffer->slot_count)
+        return BUFFER_NONE;
+    uint32_t index = buffer->next_free;
+    while (buffer->slot[index].state != BUFFER_FREE)
+        index = index + 1 < buffer->slot_count ? index + 1 : 0;
+    return index;
+}
+
+/* Whether a run can go on from the newest open slot into `index`. */
+static bool continues(const struct buffer *buffer, const struct buffer_volume *volume,
+                      uint32_t index, uint64_t block, uint8_t mask)
+{
+    uint32_t last = volume->open.last;
+    if (last == BUFFER_NONE || last + 1 != index)
+        return false;
+    const struct buffer_slot *slot = &buffer->slot[last];
+    return slot->block + 1 == block && has_sector(slot->valid, BUFFER_BLOCK_SECTORS - 1) &&
+           has_sector(mask, 0);
+}
+
+void slots_set_head(struct buffer *buffer, struct buffer_slot *slot, bool head)
+{
+    buffer->heads = buffer->heads - (slot->head ? 1 : 0) + (head ? 1 : 0);
+    slot->head = head;
+}
+
+void slots_set_promised(struct buffer *buffer, struct buffer_slot *slot, uint8_t promised)
+{
+    struct buffer_volume *volume = &buffer->volume[slot->volume];
+    volume->promised_slots = volume->promised_slots - (slot->promised != 0 ? 1 : 0);
+    volume->promised_slots = volume->promised_slots + (promised != 0 ? 1 : 0);
+    slot->promised = promised;
+}
+
+uint32_t slots_open(struct buffer *buffer, uint32_t number, uint64_t block, uint8_t mask,
+                    bool promise)
+{
+    struct buffer_volume *volume = &buffer->volume[number];
+    uint32_t index = free_slot(buffer);
+    if (index == BUFFER_NONE)
+        return BUFFER_NONE;
+    bool head = !continues(buffer, volume, index, block, mask);
+    if (promise && !bound_allows(buffer, 1, head ? 1 : 0))
+        return BUFFER_NONE;
+    buffer->slot[index] = (struct buffer_slot){
+        .block = block,
+        .first_write = 1,
+        .volume = (uint8_t)number,
+        .state = BUFFER_DIRTY,
+    };
+    slots_set_head(buffer, &buffer->slot[index], head);
+    buffer->slots++;
+    volume->slots++;
+    buffer->next_free = index + 1 < buffer->slot_count ? index + 1 : 0;
+    chain_insert(buffer, index);
+    slots_append(buffer, &volume->open, index);
+    return index;
+}
+
+void slots_release(struct buffer *buffer, uint32_t index)
+{
+    struct buffer_slot *slot = &buffer->slot[index];
+    chain_remove(buffer, index);
+    slots_set_head(buffer, slot, false);
+    slots_set_promised(buffer, slot, 0);
+    buffer->volume[slot->volume].slots--;
+    buffer->slots--;
+    slot->state = BUFFER_FREE;
+}
