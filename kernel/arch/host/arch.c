@@ -3,11 +3,13 @@
 #include "log.h"
 #include "sched.h"
 #include "signal.h"
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct host host;
+_Thread_local struct core *host_core;
 
 #define CLEAR(array) memset(array, 0, sizeof(array))
 
@@ -27,6 +29,7 @@ void host_reset(uint32_t count)
     CLEAR(cores);
     component_count = thread_count = region_count = vm_count = vcpu_count = irq_count = 0;
     log_channel = NULL;
+    host_tlb_reset();
     klog_take_back();
     core_count = count;
     host.frequency = 62500000;
@@ -36,7 +39,7 @@ void host_reset(uint32_t count)
         cores[i].budget_end = QUOLL_NEVER;
         cores[i].arch.deadline = QUOLL_NEVER;
     }
-    host.core = &cores[0];
+    host_core = &cores[0];
 }
 
 void host_interrupts_deliver(void)
@@ -45,11 +48,10 @@ void host_interrupts_deliver(void)
     while (any) {
         any = false;
         for (uint32_t i = 0; i < core_count; i++) {
-            if (cores[i].arch.interrupts == 0)
+            if (atomic_exchange(&cores[i].arch.interrupts, 0) == 0)
                 continue;
             any = true;
-            cores[i].arch.interrupts = 0;
-            host.core = &cores[i];
+            host_core = &cores[i];
             inbox_serve(&cores[i]);
         }
     }
@@ -58,16 +60,16 @@ void host_interrupts_deliver(void)
 void host_advance(struct core *core, uint64_t ticks)
 {
     host.now += ticks;
-    host.core = core;
+    host_core = core;
     if (core->arch.deadline <= host.now)
         sched_deadline(core);
 }
 
 uint64_t arch_now(void)
 {
-    uint64_t now = host.now;
-    host.now += host.ticks_per_look;
-    return now;
+    if (host.ticks_per_look == 0)
+        return atomic_load(&host.now);
+    return atomic_fetch_add(&host.now, host.ticks_per_look);
 }
 
 uint64_t arch_frequency(void)
@@ -77,12 +79,12 @@ uint64_t arch_frequency(void)
 
 void arch_deadline_set(uint64_t deadline)
 {
-    host.core->arch.deadline = deadline;
+    host_core->arch.deadline = deadline;
 }
 
 void arch_ipi_send(struct core *target)
 {
-    target->arch.interrupts++;
+    atomic_fetch_add(&target->arch.interrupts, 1);
 }
 
 void arch_irq_enable(uint32_t intid, struct core *core)
@@ -93,13 +95,14 @@ void arch_irq_enable(uint32_t intid, struct core *core)
 void arch_irq_deactivate(uint32_t intid)
 {
     host.deactivated[intid]++;
+    host.irq_active[intid] = false;
 }
 
 static _Noreturn void stop(enum host_stop how)
 {
     if (host.catches_stop)
         longjmp(host.stopped, (int)how);
-    fwrite(host.console, 1, host.console_length, stderr);
+    fwrite(host.console, 1, strnlen(host.console, HOST_CONSOLE_BYTES), stderr);
     abort();
 }
 
@@ -120,25 +123,22 @@ void arch_halt(void)
 
 void arch_early_putc(char c)
 {
-    if (host.console_length + 1 < HOST_CONSOLE_BYTES)
-        host.console[host.console_length++] = c;
-}
-
-void arch_thread_enter(struct core *core, struct thread *thread)
-{
-    core->arch.entered = thread;
+    size_t at = atomic_fetch_add(&host.console_length, 1);
+    if (at + 1 < HOST_CONSOLE_BYTES)
+        host.console[at] = c;
 }
 
 void arch_tables_written(void) {}
 
 void arch_tlb_invalidate(const struct stage2 *space, ipaddr_t address, uint64_t size)
 {
-    host.tlb_invalidations++;
+    atomic_fetch_add(&host.tlb_invalidations, 1);
+    host_tlb_invalidate(space, address, size);
 }
 
 struct core *arch_this_core(void)
 {
-    return host.core;
+    return host_core;
 }
 
 void arch_memory_clean(paddr_t base, uint64_t size) {}
@@ -146,14 +146,4 @@ void arch_memory_clean(paddr_t base, uint64_t size) {}
 void arch_memory_zero(paddr_t base, uint64_t size)
 {
     memset((void *)(uintptr_t)base.value, 0, size);
-}
-
-enum quoll_status arch_vcpu_prepare(struct core *core, struct vcpu *vcpu)
-{
-    return vcpu->arch.prepare;
-}
-
-bool arch_vcpu_has_interrupt(struct vcpu *vcpu)
-{
-    return vcpu->arch.has_interrupt;
 }

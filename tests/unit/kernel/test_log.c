@@ -30,7 +30,7 @@ static void goes_to_ring_and_console(void **state)
 
 static void each_core_has_its_own_ring(void **state)
 {
-    host.core = &cores[1];
+    host_core = &cores[1];
     klog_line("nvme", "ready", 5);
     assert_int_equal(log_region()->ring[0].written, 0);
     assert_memory_equal(log_region()->ring[1].text, "nvme: ready\n", 12);

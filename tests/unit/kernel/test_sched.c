@@ -34,7 +34,7 @@ static struct thread *make_thread(uint32_t core, uint8_t priority, uint64_t budg
 /* One step of the kernel's way out: choose if asked to, program the deadline. */
 static struct thread *run(struct core *core)
 {
-    host.core = core;
+    host_core = core;
     struct thread *thread = core->reschedule ? sched_next(core) : core->current;
     sched_program_deadline(core);
     return thread;

@@ -232,7 +232,7 @@ static void threads_run_unless_they_start_suspended(void **state)
     start_core(&cores[0]);
     start_core(&cores[1]);
     assert_ptr_equal(sched_next(&cores[0]), &threads[THREAD_VCPU0]);
-    host.core = &cores[1];
+    host_core = &cores[1];
     assert_ptr_equal(sched_next(&cores[1]), &threads[THREAD_DRIVER]);
     assert_false(threads[THREAD_VCPU1].queued);
 }
