@@ -6,8 +6,8 @@
  * disk in pieces, one after the other, through the same extent.
  *
  * A request is FREE, then either WAITING (for an extent; at most one, and nothing more is taken from the
- * queue meanwhile) or in FLIGHT (a piece is at the disk). When the driver resets the device, or stops the queue,
- * requests in flight become ORPHANs: their extents stay in use until the disk has answered, the guest's memory is not
+ * queue meanwhile) or in FLIGHT (a piece is at the disk). When the driver resets the device, stops the queue or
+ * breaks its rules, requests in flight become ORPHANs: their extents stay in use until the disk has answered, the guest's memory is not
  * touched any more, and no new request is taken before the last orphan is gone, so that an old write
  * cannot overtake a new one. Device thread only.
  */

@@ -48,6 +48,7 @@ void virtio_broken(struct virtio_device *device)
 {
     for (uint32_t i = 0; i < device->queue_count; i++)
         device->queue[i].ready = false;
+    device->forget(device); /* from here on the driver may change the queues: nobody answers into them */
     device->status |= VIRTIO_NEEDS_RESET;
     if (device->status & VIRTIO_DRIVER_OK)
         interrupt(device, VIRTIO_INTERRUPT_CONFIG);

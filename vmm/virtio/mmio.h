@@ -78,7 +78,7 @@ static inline bool virtio_turn(struct virtio_device *device, uint32_t *turns)
 }
 /* Publishes what was put in the queue, and interrupts the driver when it asked for it. */
 void virtio_publish(struct virtio_device *device, struct virtqueue *queue);
-/* The driver broke the rules: nothing more is taken until it resets the device. */
+/* The driver broke the rules: its chains are dropped, and nothing more is taken until it resets the device. */
 void virtio_broken(struct virtio_device *device);
 /* The configuration space has changed. */
 void virtio_config_changed(struct virtio_device *device);

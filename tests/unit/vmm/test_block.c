@@ -328,6 +328,25 @@ static void reset_with_requests_at_the_disk(void **state)
     assert_int_equal(disk[7 * 512], 2);
 }
 
+/* A guest that breaks its queue may then say that it is larger than its rings; the disk answers after that. */
+static void a_broken_queue_gets_no_answers(void **state)
+{
+    static const uint32_t sizes[] = {0, 8, 32768};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct used used;
+        start_driver(0);
+        request(IN, 0, driver_allocate(&driver, 512), 512, 1, status_address);
+        driver_offer(&driver.queue[0], 99); /* there is no such descriptor */
+        block.device.notify(&block.device);
+        assert_true(driver_read(&driver, 0x70) & VIRTIO_NEEDS_RESET);
+        driver_write(&driver, 0x38, sizes[i]);
+        disk_runs();
+        assert_false(driver_take_used(&driver.queue[0], &used));
+        assert_int_equal(*at(status_address), 0xff);
+        assert_true(virtio_block_is_quiet(&block));
+    }
+}
+
 static void mad_servers_are_survived(void **state)
 {
     struct used used;
@@ -388,6 +407,7 @@ int main(void)
         cmocka_unit_test_setup(a_disk_that_goes_away_answers_everything, setup),
         cmocka_unit_test_setup(headless_requests_need_reset, setup),
         cmocka_unit_test_setup(reset_with_requests_at_the_disk, setup),
+        cmocka_unit_test_setup(a_broken_queue_gets_no_answers, setup),
         cmocka_unit_test_setup(mad_servers_are_survived, setup),
         cmocka_unit_test_setup(random_guests_are_survived, setup),
     };
