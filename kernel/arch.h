@@ -32,12 +32,6 @@ _Noreturn void arch_machine_reset(void);
 _Noreturn void arch_halt(void);
 void arch_early_putc(char c);
 
-/* Makes the thread's address space and mode the core's: its component's, or its guest when in_guest. Called
- * before every return to a lower exception level at which current, in_guest or the vCPU's `look` may have changed.
- * A vCPU stays loaded on its core (system registers, list registers, virtual timer, FP state) while its VMM or
- * other components run, until another vCPU is entered there. */
-void arch_thread_enter(struct core *core, struct thread *thread);
-
 /* After translations were added: whoever is entered next finds them. */
 void arch_tables_written(void);
 /* After translations of the range were removed or changed: no core uses the old ones any more. */
@@ -55,7 +49,8 @@ void arch_memory_zero(paddr_t base, uint64_t size);
 /* vCPUs (kernel/arch/aarch64/vcpu.c). */
 /* Carries out page->request and checks page->registers. */
 enum quoll_status arch_vcpu_prepare(struct core *core, struct vcpu *vcpu);
-/* Whether an interrupt (virtual timer included) would be delivered now: ends WFI. */
+/* Whether an interrupt (virtual timer included) may be deliverable now: ends WFI. Never no when one is; yes, when the
+ * interrupt page has not been looked at since it changed, for the look is made when the guest is entered. */
 bool arch_vcpu_has_interrupt(struct vcpu *vcpu);
 
 #endif

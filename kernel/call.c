@@ -36,7 +36,7 @@ static enum quoll_status call_wait(struct core *core, struct thread *thread,
     if (log_channel != NULL && log_channel->thread == thread) {
         klog_taken_over();
     }
-    uint64_t signals = atomic_exchange(&thread->pending, 0);
+    uint64_t signals = signals_take(thread);
     thread->registers.x[1] = signals;
     if (signals == 0) {
         sched_block(core, thread);
@@ -55,7 +55,7 @@ static enum quoll_status call_vcpu_run(struct core *core, struct thread *thread,
     if (thread->vcpu != &vcpus[index]) {
         return QUOLL_NOT_ALLOWED;
     }
-    uint64_t signals = atomic_exchange(&thread->pending, 0);
+    uint64_t signals = signals_take(thread);
     thread->registers.x[1] = signals;
     if (signals != 0) {
         return QUOLL_OK;
@@ -105,6 +105,7 @@ static enum quoll_status call_timer_set(struct core *core, struct thread *thread
 {
     thread->alarm.fire = alarm_fire;
     timer_arm(core, &thread->alarm, argument[0]);
+    sched_program_deadline(core);
     return QUOLL_OK;
 }
 
@@ -341,9 +342,8 @@ void call_dispatch(struct core *core, struct thread *thread)
         registers->x[0] = QUOLL_BAD_CALL;
         return;
     }
-    uint64_t argument[5] = {registers->x[0], registers->x[1], registers->x[2], registers->x[3],
-                            registers->x[4]};
-    enum quoll_status status = handlers[number](core, thread, argument);
+    /* The arguments are read where they are: each handler reads them before it writes a value. */
+    enum quoll_status status = handlers[number](core, thread, registers->x);
     /* A handler that delivered signals has written this already, with the same value. */
     registers->x[0] = status;
 }

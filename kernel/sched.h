@@ -21,7 +21,8 @@ void sched_refresh(struct core *core, struct thread *thread);
 /* Accounts for the time since the current thread got the core, picks the thread to run now and makes
  * it current. NULL: nothing to run. */
 struct thread *sched_next(struct core *core);
-/* Programs the deadline interrupt to the next moment of interest, if that changed. */
+/* Programs the deadline interrupt to the next moment of interest, if that changed. To be called after a timer was armed;
+ * after sched_next() the caller does it anyway. */
 void sched_program_deadline(struct core *core);
 /* The deadline interrupt. */
 void sched_deadline(struct core *core);

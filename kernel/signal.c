@@ -15,7 +15,7 @@
 static void take_signals(struct core *core, struct thread *thread)
 {
     thread->registers.x[0] = QUOLL_OK;
-    thread->registers.x[1] = atomic_exchange(&thread->pending, 0);
+    thread->registers.x[1] = signals_take(thread);
     thread->in_guest = false;
     sched_make_ready(core, thread);
 }

@@ -3,6 +3,13 @@
 #define KERNEL_SIGNAL_H
 
 #include "object.h"
+#include <stdatomic.h>
+
+/* The thread's pending signals, which are then its own. Whoever sets a bit after the look sends an interrupt. */
+static inline uint64_t signals_take(struct thread *thread)
+{
+    return atomic_load(&thread->pending) == 0 ? 0 : atomic_exchange(&thread->pending, 0);
+}
 
 /* Raises bits of a thread on whatever core; `core` is the caller's. */
 void signal_raise(struct core *core, struct thread *thread, uint64_t bits);

@@ -34,6 +34,7 @@ struct arch_core {
 struct arch_vcpu {
     struct world world;
     struct fp_registers fp;
+    uint32_t unfinished; /* syndrome of the MMIO exit that the VMM has not answered, or 0 */
     /* vgic.c */
     uint64_t list[LIST_REGISTERS_MAX];
     uint16_t intid[LIST_REGISTERS_MAX]; /* of the list registers in use */

@@ -60,18 +60,24 @@ static inline bool abort_in_table_walk(uint64_t syndrome)
     return (syndrome & ISS_TABLE_WALK) != 0;
 }
 
+/* The access that a syndrome describes, if it does. */
+static inline struct guest_access data_abort_access(uint64_t syndrome)
+{
+    return (struct guest_access){
+        .write = (syndrome & ISS_WRITE) != 0,
+        .size = (uint8_t)(1u << ISS_SIZE(syndrome)),
+        .reg = ISS_REGISTER(syndrome),
+        .sign = (syndrome & ISS_SIGN) != 0,
+        .wide = (syndrome & ISS_WIDE) != 0,
+    };
+}
+
 /* false: the syndrome does not describe the access. */
 static inline bool data_abort_decode(uint64_t syndrome, struct guest_access *access)
 {
-    if ((syndrome & ISS_VALID) == 0 || (syndrome & (ISS_CACHE_MAINTENANCE | ISS_TABLE_WALK))) {
-        return false;
-    }
-    access->write = (syndrome & ISS_WRITE) != 0;
-    access->size = (uint8_t)(1u << ISS_SIZE(syndrome));
-    access->reg = ISS_REGISTER(syndrome);
-    access->sign = (syndrome & ISS_SIGN) != 0;
-    access->wide = (syndrome & ISS_WIDE) != 0;
-    return true;
+    *access = data_abort_access(syndrome);
+    return (syndrome & ISS_VALID) != 0 &&
+           (syndrome & (ISS_CACHE_MAINTENANCE | ISS_TABLE_WALK)) == 0;
 }
 
 /* What a load leaves in its register. */

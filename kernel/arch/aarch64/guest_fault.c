@@ -3,6 +3,7 @@
 #include "../../signal.h"
 #include "data_abort.h"
 #include "vcpu.h"
+#include <stdatomic.h>
 
 /* ESR_ELx */
 #define ESR(class) ((uint64_t)(class) << 26)
@@ -109,8 +110,11 @@ static enum guest_action exit_memory(struct quoll_vcpu_page *page)
     return GUEST_EXIT;
 }
 
-static enum guest_action exit_mmio(struct quoll_vcpu_page *page, const struct guest_access *access)
+static enum guest_action exit_mmio(struct vcpu *vcpu, uint64_t syndrome,
+                                   const struct guest_access *access)
 {
+    struct quoll_vcpu_page *page = vcpu->page;
+    vcpu->arch.unfinished = (uint32_t)syndrome;
     if (access->write) {
         uint64_t content = access->reg == 31 ? 0 : page->registers.x[access->reg];
         page->mmio.value = guest_access_stored(access, content);
@@ -155,22 +159,26 @@ enum guest_action guest_fault_abort(struct core *core, struct vcpu *vcpu, uint64
     page->syndrome = syndrome;
     page->address = address;
     page->virtual_address = virtual_address;
-    return decoded ? exit_mmio(page, &access) : exit_memory(page);
+    return decoded ? exit_mmio(vcpu, syndrome, &access) : exit_memory(page);
 }
 
-bool guest_fault_finish(struct vcpu *vcpu, bool *store)
+bool guest_fault_finish(struct vcpu *vcpu)
 {
+    struct arch_vcpu *arch = &vcpu->arch;
     struct quoll_vcpu_page *page = vcpu->page;
-    uint64_t syndrome = page->syndrome;
-    struct guest_access access;
-    /* The VMM may have changed it, but no syndrome decodes to a register that is not there. */
-    if (!data_abort_decode(syndrome, &access)) {
+    struct guest_access access = data_abort_access(arch->unfinished);
+    if (arch->unfinished == 0) {
         return false;
     }
-    *store = access.write;
-    if (!access.write && access.reg < 31) {
+    if (access.write) {
+        /* It may have been to the interrupt controller, to enable or disable what the kernel already holds. */
+        if (arch->used != 0 || arch->timer_active) {
+            atomic_store_explicit(&vcpu->look, 1, memory_order_relaxed);
+        }
+    } else if (access.reg < 31) {
         page->registers.x[access.reg] = guest_access_loaded(&access, page->mmio.value);
     }
-    vcpu_skip(vcpu, syndrome);
+    vcpu_skip(vcpu, arch->unfinished);
+    arch->unfinished = 0;
     return true;
 }

@@ -73,11 +73,6 @@ bool sysreg_has_keys(void)
     return has_keys;
 }
 
-bool sysreg_has_aarch32(void)
-{
-    return (view.value[4][0] & 15) == 2;
-}
-
 static uint64_t read_value(const struct vcpu *vcpu, uint32_t which)
 {
     switch (which) {

@@ -18,7 +18,6 @@
 /* At boot, before vcpu_core_start() on any core: makes the guests' view of the CPU, from this core's registers; all cores are taken to be alike. */
 void sysreg_start(void);
 bool sysreg_has_keys(void);
-bool sysreg_has_aarch32(void);
 /* A trapped MSR, MRS or SYS instruction. false: not one that the guest may use. Does not move pc. */
 bool sysreg_access(struct core *core, struct vcpu *vcpu, uint64_t syndrome);
 

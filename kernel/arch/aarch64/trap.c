@@ -24,27 +24,32 @@ uint64_t allowed_modes = MODES_AARCH64;
 #define PANIC_STACK_SIZE 4096
 static _Alignas(16) uint8_t panic_stacks[QUOLL_MAX_CORES][PANIC_STACK_SIZE];
 
-extern uint64_t allowed_modes; /* read by vectors.S */
 _Noreturn void resume(struct quoll_registers *registers);
 struct quoll_registers *trap_system_error(struct core *core, uint64_t syndrome);
 _Noreturn void trap_kernel(struct quoll_registers *registers, uint64_t vector);
 
 static void interrupt_serve(struct core *core);
 
-/* Chooses what to run and makes the core ready for it. */
-static struct quoll_registers *go_on(struct core *core)
+/* Chooses what to run; while there is nothing, the core waits for interrupts. */
+static void choose(struct core *core)
 {
-    if (core->reschedule) {
-        while (sched_next(core) == NULL) {
-            sched_program_deadline(core);
-            __asm__ volatile("wfi"); /* ends with an interrupt pending, although masked */
-            interrupt_serve(core);
-        }
+    while (sched_next(core) == NULL) {
+        sched_program_deadline(core);
+        __asm__ volatile("wfi"); /* ends with an interrupt pending, although masked */
+        interrupt_serve(core);
     }
     sched_program_deadline(core);
+}
+
+/* Makes the core ready for its current thread. Short, because all ways out of the kernel lead through it: whoever
+ * changes what the scheduler would choose says so in `reschedule`, whoever arms a timer programs the deadline. */
+static inline struct quoll_registers *go_on(struct core *core)
+{
+    if (core->reschedule) {
+        choose(core);
+    }
     struct thread *thread = core->current;
-    arch_thread_enter(core, thread);
-    return thread->in_guest ? &thread->vcpu->page->registers : &thread->registers;
+    return thread->in_guest ? vcpu_enter(core, thread->vcpu) : vcpu_leave(core, thread);
 }
 
 /* ID_AA64PFR0_EL1.EL0: 2 where EL0 can be AArch32. */
@@ -184,11 +189,6 @@ struct quoll_registers *trap_sync(struct core *core, uint64_t syndrome)
     struct thread *thread = core->current;
     if (thread->in_guest) {
         guest_sync(core, thread, syndrome);
-        /* Served in the kernel, the commonest end: nothing that go_on() looks at has changed. */
-        if (thread->in_guest && !core->reschedule) {
-            arch_thread_enter(core, thread);
-            return &thread->vcpu->page->registers;
-        }
     } else {
         component_sync(core, thread, syndrome);
     }

@@ -16,6 +16,13 @@ struct quoll_registers *trap_interrupt(struct core *core);
 /* Leaves boot: runs the core's threads; waits for interrupts when there is nothing to run. */
 _Noreturn void core_run(struct core *core);
 
+/* The modes below EL2 that this machine has: a bit for each value of SPSR_EL2[5:0]. resume() returns to no other. */
+extern uint64_t allowed_modes;
+static inline bool trap_mode_allowed(uint64_t pstate)
+{
+    return (allowed_modes >> (pstate & 0x3f) & 1) != 0;
+}
+
 /* vcpu.c: a synchronous exception from a guest. */
 enum guest_action {
     GUEST_RESUME, /* served in the kernel: go on (the scheduler is asked again if it must be) */
@@ -23,6 +30,11 @@ enum guest_action {
     GUEST_IDLE,   /* WFI with nothing deliverable */
 };
 enum guest_action vcpu_trap(struct core *core, struct vcpu *vcpu, uint64_t syndrome);
+/* The way out of the kernel: the guest's, or the component thread's address space and mode become the core's. Return the
+ * registers to resume. A vCPU stays loaded (system registers, list registers, virtual timer, FP state) while its VMM or other
+ * components run, until another vCPU is entered on the core. */
+struct quoll_registers *vcpu_enter(struct core *core, struct vcpu *vcpu);
+struct quoll_registers *vcpu_leave(struct core *core, struct thread *thread);
 /* Physical PPIs that concern the loaded vCPU. The interrupt is acknowledged and its priority
  * dropped; deactivation is the callee's. */
 void vcpu_timer_interrupt(struct core *core);

@@ -182,7 +182,8 @@ static void set_cptr(struct arch_core *arch, uint64_t cptr)
     }
 }
 
-static void enter_guest(struct core *core, struct vcpu *vcpu)
+/* The guest becomes what the core runs. */
+static void switch_to_guest(struct core *core, struct vcpu *vcpu)
 {
     struct arch_core *arch = &core->arch;
     if (arch->loaded != vcpu || arch->controls_hidden || arch->thread_pointers_hidden) {
@@ -198,7 +199,7 @@ static void enter_guest(struct core *core, struct vcpu *vcpu)
     arch->entered_component = NULL;
 }
 
-static void enter_component(struct arch_core *arch, const struct component *component)
+static void switch_to_component(struct arch_core *arch, const struct component *component)
 {
     if (arch->exposed) {
         hide_controls(arch);
@@ -216,23 +217,31 @@ static void enter_component(struct arch_core *arch, const struct component *comp
     arch->entered_component = component;
 }
 
-void arch_thread_enter(struct core *core, struct thread *thread)
+static struct quoll_registers *enter_anew(struct core *core, struct vcpu *vcpu)
 {
-    struct arch_core *arch = &core->arch;
-    if (!thread->in_guest) {
-        if (arch->entered_component != thread->component) {
-            enter_component(arch, thread->component);
-        }
-        return;
-    }
-    struct vcpu *vcpu = thread->vcpu;
-    if (arch->entered_guest != vcpu) {
-        enter_guest(core, vcpu);
+    if (core->arch.entered_guest != vcpu) {
+        switch_to_guest(core, vcpu);
     }
     if (atomic_load_explicit(&vcpu->look, memory_order_relaxed) != 0) {
         atomic_exchange(&vcpu->look, 0);
         vgic_sync(core, vcpu);
     }
+    return &vcpu->page->registers;
+}
+
+struct quoll_registers *vcpu_enter(struct core *core, struct vcpu *vcpu)
+{
+    bool as_before = core->arch.entered_guest == vcpu &&
+                     atomic_load_explicit(&vcpu->look, memory_order_relaxed) == 0;
+    return as_before ? &vcpu->page->registers : enter_anew(core, vcpu);
+}
+
+struct quoll_registers *vcpu_leave(struct core *core, struct thread *thread)
+{
+    if (core->arch.entered_component != thread->component) {
+        switch_to_component(&core->arch, thread->component);
+    }
+    return &thread->registers;
 }
 
 static void switch_fp(struct core *core, struct vcpu *vcpu)
@@ -281,11 +290,7 @@ static enum guest_action wait_for_interrupt(struct vcpu *vcpu, uint64_t syndrome
     if (ISS_IS_WFE(ESR_ISS(syndrome))) {
         return GUEST_RESUME;
     }
-    if (!vgic_has_interrupt(vcpu)) {
-        return GUEST_IDLE;
-    }
-    atomic_store(&vcpu->look, 1); /* it may still wait in the interrupt page */
-    return GUEST_RESUME;
+    return arch_vcpu_has_interrupt(vcpu) ? GUEST_RESUME : GUEST_IDLE;
 }
 
 enum guest_action vcpu_trap(struct core *core, struct vcpu *vcpu, uint64_t syndrome)
@@ -345,7 +350,7 @@ void vcpu_maintenance_interrupt(struct core *core)
 
 bool arch_vcpu_has_interrupt(struct vcpu *vcpu)
 {
-    return vgic_has_interrupt(vcpu);
+    return atomic_load(&vcpu->look) != 0 || vgic_has_interrupt(vcpu);
 }
 
 static void reset(struct core *core, struct vcpu *vcpu)
@@ -362,25 +367,8 @@ static void reset(struct core *core, struct vcpu *vcpu)
     vcpu->arch.fp = (struct fp_registers){0};
     vgic_reset(vcpu);
     vtimer_reset(core, vcpu);
+    vcpu->arch.unfinished = 0;
     atomic_store(&vcpu->look, 1);
-}
-
-/* SPSR_EL2.M: a bit for each value that may be entered. */
-#define PSTATE_MODE(pstate) ((pstate)&0x1f)
-#define MODES_64 (1u << 0x0 | 1u << 0x4 | 1u << 0x5) /* EL0t, EL1t, EL1h */
-#define MODES_32 (1u << 0x10)                        /* AArch32 User */
-#define PSTATE_SINGLE_STEP (UINT64_C(1) << 21)
-
-/* vectors.S checks the mode once more: the page can change until the very return. */
-static bool can_be_entered(struct quoll_registers *registers)
-{
-    uint64_t pstate = __atomic_load_n(&registers->pstate, __ATOMIC_RELAXED);
-    uint64_t sane = (uint32_t)pstate & ~PSTATE_SINGLE_STEP;
-    if (sane != pstate) {
-        registers->pstate = sane;
-    }
-    uint32_t allowed = sysreg_has_aarch32() ? MODES_64 | MODES_32 : MODES_64;
-    return (allowed >> PSTATE_MODE(sane) & 1) != 0;
 }
 
 /* Carries out what the VMM asks for beyond going on. */
@@ -392,13 +380,8 @@ static enum quoll_status serve_request(struct core *core, struct vcpu *vcpu, uin
         reset(core, vcpu);
     }
     if (request & QUOLL_VCPU_FINISH_MMIO) {
-        bool store;
-        if (!guest_fault_finish(vcpu, &store)) {
+        if (!guest_fault_finish(vcpu)) {
             return QUOLL_BAD_ARGUMENT;
-        }
-        /* It may have been to the interrupt controller, to enable or disable what the kernel already holds. */
-        if (store && (vcpu->arch.used != 0 || vcpu->arch.timer_active)) {
-            atomic_store_explicit(&vcpu->look, 1, memory_order_relaxed);
         }
     }
     if (request & (QUOLL_VCPU_INJECT_ABORT | QUOLL_VCPU_INJECT_UNDEFINED)) {
@@ -421,5 +404,7 @@ enum quoll_status arch_vcpu_prepare(struct core *core, struct vcpu *vcpu)
             return status;
         }
     }
-    return can_be_entered(&vcpu->page->registers) ? QUOLL_OK : QUOLL_BAD_ARGUMENT;
+    /* vectors.S checks the mode once more: the page can change until the very return. */
+    uint64_t pstate = __atomic_load_n(&vcpu->page->registers.pstate, __ATOMIC_RELAXED);
+    return trap_mode_allowed(pstate) ? QUOLL_OK : QUOLL_BAD_ARGUMENT;
 }

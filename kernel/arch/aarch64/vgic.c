@@ -181,7 +181,7 @@ void vgic_sync(struct core *core, struct vcpu *vcpu)
     take_back(core, vcpu);
     struct vgic_query query = {.page = vcpu->vm->interrupts,
                                .vcpu = vcpu->index,
-                               .timer = vtimer_waits(vcpu, true),
+                               .timer = vtimer_waits(vcpu),
                                .intid = arch->intid,
                                .used = arch->used};
     struct vgic_choices choices;
@@ -193,37 +193,23 @@ void vgic_sync(struct core *core, struct vcpu *vcpu)
     set_refill(arch, choices.more);
 }
 
-static uint64_t list_value(const struct vcpu *vcpu, uint32_t number)
-{
-    return is_loaded(vcpu) ? list_register_read(number) : vcpu->arch.list[number];
-}
-
+/* What can be delivered has been put into list registers when the vCPU was entered; only the guest can have made it
+ * deliverable since then: by its priority mask or, a timer that has fired before, by enabling it. */
 bool vgic_has_interrupt(struct vcpu *vcpu)
 {
     struct arch_vcpu *arch = &vcpu->arch;
-    bool loaded = is_loaded(vcpu);
-    if (loaded) {
-        collect(arch);
+    if (!is_loaded(vcpu)) {
+        return false; /* it had none when it slept, and cannot have changed that */
     }
-    uint64_t control = loaded ? read_register(ICH_VMCR_EL2) : arch->world.vmcr;
-    uint64_t mask = VMCR_PRIORITY_MASK(control);
-    if (!VMCR_GROUP1_ENABLED(control)) {
-        return false;
-    }
+    uint64_t control = read_register(ICH_VMCR_EL2);
+    uint64_t mask = VMCR_GROUP1_ENABLED(control) ? VMCR_PRIORITY_MASK(control) : 0;
     for (uint32_t left = arch->used; left != 0; left &= left - 1) {
-        uint64_t value = list_value(vcpu, (uint32_t)__builtin_ctz(left));
+        uint64_t value = list_register_read((uint32_t)__builtin_ctz(left));
         if ((value & LIST_STATE) == LIST_PENDING && LIST_PRIORITY_OF(value) < mask) {
             return true;
         }
     }
-    struct vgic_query query = {.page = vcpu->vm->interrupts,
-                               .vcpu = vcpu->index,
-                               .timer = vtimer_waits(vcpu, loaded),
-                               .intid = arch->intid,
-                               .used = arch->used};
-    struct vgic_choices choices = {.room = 1};
-    vgic_choose(&query, &choices);
-    return choices.count != 0 && choices.best[0].priority < mask;
+    return vtimer_waits(vcpu) && is_enabled(vcpu, VGIC_TIMER);
 }
 
 /* A list register that is linked to the timer's physical interrupt cannot outlive the vCPU's stay: another vCPU needs

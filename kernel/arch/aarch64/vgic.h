@@ -27,7 +27,7 @@
 void vgic_core_start(struct core *core);
 /* The vCPU is loaded on this core: puts into list registers what is deliverable. */
 void vgic_sync(struct core *core, struct vcpu *vcpu);
-/* Whether the guest would take an interrupt now if it did not mask it by PSTATE. */
+/* The vCPU's `look` is not set: whether it would take an interrupt now if it did not mask it by PSTATE. */
 bool vgic_has_interrupt(struct vcpu *vcpu);
 /* The world switch's part: list registers to memory and back. */
 void vgic_unload(struct vcpu *vcpu);

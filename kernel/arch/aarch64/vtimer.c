@@ -34,12 +34,9 @@ static void waked(struct core *core, struct timer *timer)
     vcpu_poke(core, &vcpus[timer - virtual_timers]);
 }
 
-bool vtimer_waits(struct vcpu *vcpu, bool loaded)
+bool vtimer_waits(struct vcpu *vcpu)
 {
     struct arch_vcpu *arch = &vcpu->arch;
-    if (!loaded) {
-        return is_on(arch->world.cntv_ctl) && arch_now() >= arch->world.cntv_cval;
-    }
     if (!arch->timer_active || arch->timer_in_list) {
         return false;
     }

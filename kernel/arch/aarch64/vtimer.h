@@ -15,8 +15,8 @@
 #include "../../object.h"
 
 void vtimer_core_start(void);
-/* The virtual timer asserts its interrupt and no list register has it. */
-bool vtimer_waits(struct vcpu *vcpu, bool loaded);
+/* The loaded vCPU's virtual timer asserts its interrupt and no list register has it. */
+bool vtimer_waits(struct vcpu *vcpu);
 /* The world switch's part, after world_save and before world_load. */
 void vtimer_unload(struct core *core, struct vcpu *vcpu);
 void vtimer_load(struct core *core, struct vcpu *vcpu);

@@ -73,6 +73,11 @@ void host_guest_send(struct core *core, uint32_t vcpu, uint32_t intid);
 /* ends the interrupt of a list register */
 void host_guest_end(struct core *core, uint32_t list_register);
 
+/* ---- vcpu.c ---- */
+
+/* The way out of the kernel: the thread, or its guest, is what the core runs; a guest's interrupts are looked at. */
+void arch_thread_enter(struct core *core, struct thread *thread);
+
 /* ---- tlb.c: translations that cores may hold. Only for a driver with one host thread. ---- */
 
 /* A core walks the tables for the address, and keeps what it finds. */
