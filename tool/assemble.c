@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 /* ------------------------------------------------------------------------------------------------
  * Components in general
@@ -23,12 +23,19 @@ struct content copy_content(const void *bytes, size_t size)
     return copy;
 }
 
+/* A folder beside the description may have the name of a component: the source tree has one called vmm. */
+static bool is_file(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
 uint32_t add_component(struct assembly *assembly, const char *name, const char *elf_name,
                        const struct schedule threads[], uint32_t thread_count, struct place place)
 {
     struct elf_file elf = {0};
     char *path = description_path(assembly->description, elf_name);
-    if (access(path, R_OK) != 0) {
+    if (!is_file(path)) {
         free(path);
         path = paths_find_built(elf_name);
     }

@@ -12,6 +12,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const files[] = {"pl011.elf",  "console.elf", "supervisor.elf", "powerkey.elf",
@@ -298,6 +299,18 @@ static void files_that_are_no_good_are_refused(void **state)
     refused("vms: {a: {kernel: Image, initrd: nothing}}\n", "x.yaml:1:34: the initrd `");
 }
 
+static void a_folder_beside_the_description_is_not_taken_for_a_component(void **state)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/vmm", folder);
+    assert_int_equal(mkdir(path, 0755), 0);
+    struct made made = make("vms: {vm: {kernel: Image}}");
+    rmdir(path);
+    if (!made.good)
+        fail_msg("not good: %s", made.messages);
+    discard(&made);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +323,7 @@ int main(void)
         cmocka_unit_test(the_supervisor_reaches_every_vcpu_and_hears_of_faults),
         cmocka_unit_test(components_of_the_users_own_are_connected),
         cmocka_unit_test(files_that_are_no_good_are_refused),
+        cmocka_unit_test(a_folder_beside_the_description_is_not_taken_for_a_component),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
