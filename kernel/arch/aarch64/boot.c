@@ -11,6 +11,7 @@
 #include "boot.h"
 #include "gic.h"
 #include "image.h"
+#include "label.h"
 #include "log.h"
 #include "machine.h"
 #include "mmu.h"
@@ -262,6 +263,7 @@ static void print_summary(void)
         memory += machine.banks[i].size;
     const struct image *image = &system_image;
     uint64_t microseconds = (arch_now() - boot_started) / (arch_frequency() / 1000000);
+    klog("label: %s", kernel_label);
     klog("Quoll " QUOLL_VERSION " on %s: %u cores, %lu MiB, GICv3, counter %lu kHz", machine.model,
          core_count, memory >> 20, arch_frequency() / 1000);
     if (machine.cpus_unusable != 0)
