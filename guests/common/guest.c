@@ -5,9 +5,6 @@
 #define PL011_FR_TXFF (1u << 5)
 #define PSCI_SYSTEM_OFF 0x84000008UL
 
-void *memset(void *destination, int value, size_t size);
-void *memcpy(void *destination, const void *source, size_t size);
-
 void *memset(void *destination, int value, size_t size)
 {
     for (size_t i = 0; i < size; i++) {

@@ -15,6 +15,9 @@ void guest_main(uint64_t device_tree);
 /* An exception of vector `kind` at `pc`: returns where to go on. */
 uint64_t guest_exception(uint64_t kind, uint64_t pc);
 
+void *memset(void *destination, int value, size_t size);
+void *memcpy(void *destination, const void *source, size_t size);
+
 void put(char c);
 void print(const char *text);
 void print_number(uint64_t value);
