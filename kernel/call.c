@@ -248,11 +248,11 @@ static enum quoll_status call_thread_budget(struct core *core, struct thread *th
     if (status != QUOLL_OK) {
         return status;
     }
-    if (argument[1] == 0 || argument[1] > argument[2] || argument[2] > arch_frequency() * 60) {
+    if (argument[1] == 0 || argument[1] > argument[2] ||
+        argument[2] > arch_frequency() * SCHED_LONGEST_PERIOD) {
         return QUOLL_BAD_ARGUMENT;
     }
-    atomic_store(&threads[index].new_budget, argument[1]);
-    atomic_store(&threads[index].new_period, argument[2]);
+    atomic_store(&threads[index].new_share, sched_share_pack(argument[1], argument[2]));
     atomic_fetch_or(&threads[index].request, THREAD_REQUEST_BUDGET);
     thread_poke(core, &threads[index]);
     return QUOLL_OK;

@@ -88,7 +88,8 @@ struct thread {
     /* shared */
     _Atomic uint64_t pending; /* signals */
     _Atomic uint32_t request; /* enum thread_request bits, taken by the owning core */
-    _Atomic uint64_t new_budget, new_period;
+    _Atomic uint64_t
+        new_share; /* budget and period asked for, in one word: nobody sees half a change */
     /* its unfinished log line */
     uint32_t line_length;
     char line[QUOLL_DEBUG_LINE];

@@ -79,6 +79,31 @@ void sched_refresh(struct core *core, struct thread *thread)
     }
 }
 
+/* Each of the two has 32 bits of the word. Where the counter is too fast for that, its lowest bits are left out. */
+static uint32_t share_scale(void)
+{
+    uint64_t beyond = arch_frequency() * SCHED_LONGEST_PERIOD >> 32;
+    return beyond != 0 ? 64 - (uint32_t)__builtin_clzll(beyond) : 0;
+}
+
+uint64_t sched_share_pack(uint64_t budget, uint64_t period)
+{
+    uint32_t scale = share_scale();
+    uint64_t least = budget >> scale != 0 ? budget >> scale : 1;
+    uint64_t most = period >> scale != 0 ? period >> scale : 1;
+    return most << 32 | least;
+}
+
+void sched_share_use(struct thread *thread, uint64_t share)
+{
+    uint32_t scale = share_scale();
+    thread->budget = (share & UINT32_MAX) << scale;
+    thread->period = share >> 32 << scale;
+    if (thread->budget_left > thread->budget) {
+        thread->budget_left = thread->budget;
+    }
+}
+
 static bool period_over(const struct thread *thread, uint64_t now)
 {
     return now - thread->period_start >= thread->period;

@@ -18,6 +18,10 @@ void sched_make_ready(struct core *core, struct thread *thread);
 void sched_block(struct core *core, struct thread *thread);
 /* To be called after `suspended`, `stopped`, `budget` or `period` of the thread changed. */
 void sched_refresh(struct core *core, struct thread *thread);
+/* A budget and a period, up to SCHED_LONGEST_PERIOD seconds, in one word; and the thread gets what such a word holds. */
+#define SCHED_LONGEST_PERIOD 60u
+uint64_t sched_share_pack(uint64_t budget, uint64_t period);
+void sched_share_use(struct thread *thread, uint64_t share);
 /* Accounts for the time since the current thread got the core, picks the thread to run now and makes
  * it current. NULL: nothing to run. */
 struct thread *sched_next(struct core *core);

@@ -33,11 +33,7 @@ static void serve_requests(struct core *core, struct thread *thread)
         thread->stopped = true;
     }
     if (requests & THREAD_REQUEST_BUDGET) {
-        thread->budget = atomic_load(&thread->new_budget);
-        thread->period = atomic_load(&thread->new_period);
-        if (thread->budget_left > thread->budget) {
-            thread->budget_left = thread->budget;
-        }
+        sched_share_use(thread, atomic_load(&thread->new_share));
     }
     sched_refresh(core, thread);
 }

@@ -207,12 +207,29 @@ static void a_changed_budget_counts_from_now_on(void **state)
     struct thread *thread = make_thread(0, 50, 10 * MS, 10 * MS);
     sched_make_ready(&cores[0], thread);
     run(&cores[0]);
-    atomic_store(&thread->new_budget, 1 * MS);
-    atomic_store(&thread->new_period, 10 * MS);
+    atomic_store(&thread->new_share, sched_share_pack(1 * MS, 10 * MS));
     atomic_fetch_or(&thread->request, THREAD_REQUEST_BUDGET);
     thread_poke(&cores[0], thread);
     run_for(&cores[0], 100 * MS, got);
     assert_in_range(got[0], 10 * MS, 11 * MS);
+}
+
+/* It travels between cores as one word: the owner never sees the budget of one change with the period of another. */
+static void a_budget_and_its_period_fit_one_word(void **state)
+{
+    static const uint64_t frequencies[] = {1000000, 62500000, 1000000000, UINT32_MAX};
+    struct thread *thread = make_thread(0, 50, 1 * MS, 2 * MS);
+    for (uint32_t i = 0; i < ARRAY_SIZE(frequencies); i++) {
+        host.frequency = frequencies[i];
+        uint64_t longest = host.frequency * SCHED_LONGEST_PERIOD;
+        sched_share_use(thread, sched_share_pack(longest - 77, longest));
+        assert_in_range(thread->period, longest - longest / 1000000000, longest);
+        assert_in_range(thread->budget, longest - 77 - longest / 1000000000, thread->period);
+        sched_share_use(thread, sched_share_pack(1, 1));
+        assert_in_range(thread->budget, 1, 128);
+        assert_int_equal(thread->budget, thread->period);
+        assert_true(thread->budget_left <= thread->budget);
+    }
 }
 
 static void signals_to_another_core_arrive_once_it_looks(void **state)
@@ -324,6 +341,7 @@ int main(void)
         cmocka_unit_test_setup(a_suspended_thread_does_not_run_and_loses_no_signal, setup),
         cmocka_unit_test_setup(a_stopped_thread_never_runs_again, setup),
         cmocka_unit_test_setup(a_changed_budget_counts_from_now_on, setup),
+        cmocka_unit_test_setup(a_budget_and_its_period_fit_one_word, setup),
         cmocka_unit_test_setup(signals_to_another_core_arrive_once_it_looks, setup),
         cmocka_unit_test_setup(a_storm_of_one_signal_costs_the_target_one_interrupt, setup),
         cmocka_unit_test_setup(timers_fire_in_order_of_their_deadlines, setup),
