@@ -62,6 +62,8 @@ enum host_interrupt {
 void host_irq_raise(uint32_t index);
 /* Whether an interrupt of this kind waits. */
 bool host_interrupt_waits(const struct core *core, enum host_interrupt kind);
+/* The index in irqs[] of the device interrupt that it would take. */
+uint32_t host_irq_next(const struct core *core);
 /* The core takes it. */
 void host_interrupt_take(struct core *core, enum host_interrupt kind);
 

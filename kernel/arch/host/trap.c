@@ -6,12 +6,13 @@
 #include "signal.h"
 #include <stdatomic.h>
 
-/* Chooses what to run. An idle core asks anew after each interrupt. */
+/* Chooses what to run if anything changed that; an idle core asks anew after each interrupt. */
 static void go_on(struct core *core)
 {
-    if (core->reschedule || core->current == NULL)
+    if (core->reschedule || core->current == NULL) {
         sched_next(core);
-    sched_program_deadline(core);
+        sched_program_deadline(core);
+    }
     if (core->current != NULL)
         arch_thread_enter(core, core->current);
     else
@@ -69,12 +70,16 @@ bool host_interrupt_waits(const struct core *core, enum host_interrupt kind)
     }
 }
 
+uint32_t host_irq_next(const struct core *core)
+{
+    return (uint32_t)__builtin_ctzll(deliverable(core));
+}
+
 static void device_interrupt(struct core *core)
 {
-    uint64_t waiting = deliverable(core);
-    if (waiting == 0)
+    if (deliverable(core) == 0)
         return;
-    uint32_t index = (uint32_t)__builtin_ctzll(waiting);
+    uint32_t index = host_irq_next(core);
     atomic_fetch_and(&core->arch.devices, ~(UINT64_C(1) << index));
     host.irq_active[irqs[index].intid] = true;
     signal_raise(core, irqs[index].thread, QUOLL_SIGNAL(irqs[index].bit));
@@ -99,16 +104,6 @@ void host_interrupt_take(struct core *core, enum host_interrupt kind)
     go_on(core);
 }
 
-/* Served in the kernel, when nothing that go_on() looks at has changed. */
-static void guest_go_on(struct core *core)
-{
-    struct thread *thread = core->current;
-    if (thread->in_guest && !core->reschedule)
-        arch_thread_enter(core, thread);
-    else
-        go_on(core);
-}
-
 void host_guest_exit(struct core *core, enum quoll_exit exit)
 {
     struct thread *thread = core->current;
@@ -116,30 +111,28 @@ void host_guest_exit(struct core *core, enum quoll_exit exit)
     thread->in_guest = false;
     thread->registers.x[0] = QUOLL_OK;
     thread->registers.x[1] = 0;
-    guest_go_on(core);
+    go_on(core);
 }
 
 void host_guest_wait(struct core *core)
 {
     struct thread *thread = core->current;
-    if (arch_vcpu_has_interrupt(thread->vcpu))
-        atomic_store(&thread->vcpu->look, 1);
-    else
+    if (!arch_vcpu_has_interrupt(thread->vcpu))
         sched_block(core, thread);
-    guest_go_on(core);
+    go_on(core);
 }
 
 void host_guest_doorbell(struct core *core, uint32_t index)
 {
     const struct channel *channel = core->current->vcpu->vm->doorbells[index].channel;
     signal_raise(core, channel->thread, QUOLL_SIGNAL(channel->bit));
-    guest_go_on(core);
+    go_on(core);
 }
 
 void host_guest_send(struct core *core, uint32_t vcpu, uint32_t intid)
 {
     vm_interrupt(core, core->current->vcpu->vm, vcpu, intid);
-    guest_go_on(core);
+    go_on(core);
 }
 
 void host_guest_end(struct core *core, uint32_t list_register)
@@ -148,5 +141,5 @@ void host_guest_end(struct core *core, uint32_t list_register)
     vcpu->arch.used &= ~(1u << list_register);
     atomic_store(&vcpu->look,
                  1); /* the maintenance interrupt: others may have waited for the place */
-    guest_go_on(core);
+    go_on(core);
 }

@@ -7,16 +7,6 @@
 #include "../aarch64/vgic_choose.h"
 #include <stdatomic.h>
 
-static void choose(const struct vcpu *vcpu, uint32_t room, struct vgic_choices *choices)
-{
-    struct vgic_query query = {.page = vcpu->vm->interrupts,
-                               .vcpu = vcpu->index,
-                               .intid = vcpu->arch.intid,
-                               .used = vcpu->arch.used};
-    choices->room = room;
-    vgic_choose(&query, choices);
-}
-
 static void take_pending(const struct vcpu *vcpu, uint32_t intid)
 {
     struct quoll_vm_interrupts *page = vcpu->vm->interrupts;
@@ -32,8 +22,13 @@ static void take_pending(const struct vcpu *vcpu, uint32_t intid)
 static void fill_list_registers(struct vcpu *vcpu)
 {
     struct arch_vcpu *arch = &vcpu->arch;
+    struct vgic_query query = {.page = vcpu->vm->interrupts,
+                               .vcpu = vcpu->index,
+                               .intid = arch->intid,
+                               .used = arch->used};
     struct vgic_choices choices;
-    choose(vcpu, HOST_LIST_REGISTERS - (uint32_t)__builtin_popcount(arch->used), &choices);
+    choices.room = HOST_LIST_REGISTERS - (uint32_t)__builtin_popcount(arch->used);
+    vgic_choose(&query, &choices);
     for (uint32_t i = 0; i < choices.count; i++) {
         uint32_t number = (uint32_t)__builtin_ctz(~arch->used);
         arch->used |= 1u << number;
@@ -56,13 +51,8 @@ enum quoll_status arch_vcpu_prepare(struct core *core, struct vcpu *vcpu)
     return vcpu->arch.prepare;
 }
 
+/* Interrupts are in list registers, or the page has changed since it was looked at. */
 bool arch_vcpu_has_interrupt(struct vcpu *vcpu)
 {
-    if (vcpu->arch.has_interrupt || vcpu->arch.used != 0)
-        return true;
-    if (vcpu->vm == NULL || vcpu->vm->interrupts == NULL)
-        return false; /* a test of something else */
-    struct vgic_choices choices;
-    choose(vcpu, 1, &choices);
-    return choices.count != 0;
+    return vcpu->arch.has_interrupt || vcpu->arch.used != 0 || atomic_load(&vcpu->look) != 0;
 }

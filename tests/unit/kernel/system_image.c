@@ -15,10 +15,17 @@ static uint32_t crc32(const uint8_t *bytes, size_t size)
     return ~crc;
 }
 
+void image_seal(struct image_header *header)
+{
+    header->checksum = 0;
+    header->checksum = crc32((const uint8_t *)header, header->checked_size);
+}
+
+/* A test may have damaged the size. */
 void system_image_seal(struct system_image *image)
 {
-    image->header.checksum = 0;
     uint64_t size = image->header.checked_size;
+    image->header.checksum = 0;
     image->header.checksum =
         crc32((const uint8_t *)image, size <= sizeof(*image) ? size : sizeof(*image));
 }

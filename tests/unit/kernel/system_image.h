@@ -83,6 +83,8 @@ struct system_image {
 
 /* Fills in a valid image, sealed. */
 void system_image_make(struct system_image *image);
+/* Makes the checksum of any image right; checked_size must be. */
+void image_seal(struct image_header *header);
 /* Makes the checksum right again after a change. */
 void system_image_seal(struct system_image *image);
 

@@ -1,0 +1,89 @@
+/* Booting a random world; see world.h. */
+#include "world.h"
+#include "../unit/kernel/machine_tree.h"
+#include "host.h"
+#include "log.h"
+#include "random.h"
+#include "start.h"
+#include "world_image.h"
+#include <sanitizer/asan_interface.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MEMORY_BYTES (UINT64_C(24) << 20)
+#define MEMORY_ALIGNMENT (UINT64_C(2) << 20)
+#define KERNEL_OFFSET 0x400000u
+#define KERNEL_BYTES 0x180000u
+#define IMAGE_OFFSET 0x800000u
+#define TREE_OFFSET 0x900000u
+
+struct world world;
+_Thread_local uint64_t random_state;
+
+static void memory_make(void)
+{
+    if (world.memory == NULL) {
+        world.memory = aligned_alloc(MEMORY_ALIGNMENT, MEMORY_BYTES);
+        world.memory_size = MEMORY_BYTES;
+    }
+    if (world.memory == NULL) {
+        perror("the machine's memory");
+        exit(2);
+    }
+    ASAN_UNPOISON_MEMORY_REGION(world.memory, MEMORY_BYTES);
+}
+
+static void tree_make(void)
+{
+    uint64_t base = (uintptr_t)world.memory;
+    struct machine_tree_options options = {base, MEMORY_BYTES, base + IMAGE_OFFSET,
+                                           sizeof(struct world_image), world.image->header.cores};
+    machine_tree_make(world.memory + TREE_OFFSET, &options);
+    world.kernel = (struct devicetree_range){base + KERNEL_OFFSET, KERNEL_BYTES};
+    world.tree = (struct devicetree_range){base + TREE_OFFSET, MACHINE_TREE_BYTES};
+    world.image_range = (struct devicetree_range){base + IMAGE_OFFSET, sizeof(struct world_image)};
+    world.reserved[0] = (struct devicetree_range){base + 0x100000, 0x1000};
+    world.reserved[1] = (struct devicetree_range){base + 0x200000, 0x3000};
+}
+
+/* What boot.c does between the machine's first instruction and the first thread's. */
+static void start(void)
+{
+    static struct machine machine;
+    struct devicetree tree;
+    char reason[240] = "";
+    klog_start();
+    if (!devicetree_open(&tree, world.memory + TREE_OFFSET, MACHINE_TREE_BYTES) ||
+        !machine_find(&tree, &machine, reason, sizeof(reason)) ||
+        !image_check(world.image, sizeof(*world.image), &system_image, reason, sizeof(reason))) {
+        fprintf(stderr, "the world does not boot: %s\n", reason);
+        abort();
+    }
+    struct start_request request = {
+        .image = &system_image,
+        .machine = &machine,
+        .image_base = paddr((uintptr_t)world.image),
+        .kernel = world.kernel,
+    };
+    struct start_result result;
+    start_build(&request, &result);
+    world.tables = result.tables;
+    world.shared = result.shared;
+    for (uint32_t i = 0; i < core_count; i++) {
+        host_core = &cores[i];
+        start_share();
+        start_core(&cores[i]);
+    }
+}
+
+void world_boot(void)
+{
+    memory_make();
+    world.image = (struct world_image *)(void *)(world.memory + IMAGE_OFFSET);
+    world_image_make(world.image);
+    tree_make();
+    host_reset(world.image->header.cores);
+    atomic_store(&host.now, 1000000);
+    start();
+}

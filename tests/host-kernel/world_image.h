@@ -1,0 +1,10 @@
+/* A random valid system image. */
+#ifndef WORLD_IMAGE_H
+#define WORLD_IMAGE_H
+
+#include "world.h"
+
+/* Fills in `image` from the random numbers, sealed. */
+void world_image_make(struct world_image *image);
+
+#endif
