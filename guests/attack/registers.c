@@ -110,7 +110,8 @@ void attack_hypervisor_registers(struct outcome *outcome)
     outcome->shows = "every one undefined at EL1";
 }
 
-/* Extensions that Quoll hides must not work, or their registers would be shared by all. */
+/* Extensions that Quoll hides must not work, or their registers would be shared by all. Those that nothing can trap (TPIDR2_EL0,
+ * DISR_EL1) are switched: registers-kept sees them. */
 void attack_extensions(struct outcome *outcome)
 {
     static const uint32_t hidden[] = {
@@ -124,11 +125,8 @@ void attack_extensions(struct outcome *outcome)
         0xd5385600, /* MRS x0, TFSR_EL1: MTE */
         0xd538d0e0, /* MRS x0, SCXTNUM_EL1 */
         0xd53bd0e0, /* MRS x0, SCXTNUM_EL0 */
-        0xd53bd0a0, /* MRS x0, TPIDR2_EL0: SME */
-        0xd51bd0a0, /* MSR TPIDR2_EL0, x0 */
         0xd5381200, /* MRS x0, ZCR_EL1: SVE */
         0xd53812c0, /* MRS x0, SMCR_EL1: SME */
-        0xd5381280, /* MRS x0, SMPRI_EL1: SME */
         0xd5389900, /* MRS x0, PMSCR_EL1: profiling */
         0xd5381220, /* MRS x0, TRFCR_EL1: trace */
         0xd538a400, /* MRS x0, LORSA_EL1 */

@@ -22,7 +22,7 @@ struct arch_core {
     /* set by vcpu_core_start */
     uint64_t hcr_guest, hcr_component;
     uint32_t list_registers; /* bit n: the core has list register n */
-    bool has_keys;           /* pointer authentication */
+    uint32_t extras;         /* enum world_extras */
     /* what of the loaded vCPU's registers is replaced while components run: see vcpu.c */
     bool controls_hidden, thread_pointers_hidden;
     bool exposed; /* nothing is, because no component was entered since the guest was */

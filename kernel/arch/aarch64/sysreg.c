@@ -35,7 +35,7 @@ enum trapped_register {
 #define OP1_TRACE 1
 
 static struct id_view view;
-static bool has_keys;
+static uint32_t extras;
 
 /* Reads one row of ID registers of this core. */
 #define READ_ROW(row, crm)                                                                         \
@@ -53,6 +53,8 @@ static bool has_keys;
 /* Pointer authentication of any algorithm (ISAR1.APA, API, GPA, GPI, ISAR2.GPA3, APA3) */
 #define ISAR1_KEYS UINT64_C(0xff000ff0)
 #define ISAR2_KEYS UINT64_C(0xff00)
+#define PFR0_RAS(value) ((value) >> 28 & 15)
+#define PFR1_SME(value) ((value) >> 24 & 15)
 
 void sysreg_start(void)
 {
@@ -65,12 +67,14 @@ void sysreg_start(void)
     READ_ROW(cpu.value[6], C6);
     READ_ROW(cpu.value[7], C7);
     id_view_make(&cpu, &view);
-    has_keys = (cpu.value[6][1] & ISAR1_KEYS) != 0 || (cpu.value[6][2] & ISAR2_KEYS) != 0;
+    bool has_keys = (cpu.value[6][1] & ISAR1_KEYS) != 0 || (cpu.value[6][2] & ISAR2_KEYS) != 0;
+    extras = (has_keys ? WORLD_HAS_KEYS : 0) | (PFR0_RAS(cpu.value[4][0]) ? WORLD_HAS_RAS : 0) |
+             (PFR1_SME(cpu.value[4][1]) ? WORLD_HAS_SME : 0);
 }
 
-bool sysreg_has_keys(void)
+uint32_t sysreg_extras(void)
 {
-    return has_keys;
+    return extras;
 }
 
 static uint64_t read_value(const struct vcpu *vcpu, uint32_t which)

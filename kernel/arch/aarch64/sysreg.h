@@ -17,7 +17,7 @@
 
 /* At boot, before vcpu_core_start() on any core: makes the guests' view of the CPU, from this core's registers; all cores are taken to be alike. */
 void sysreg_start(void);
-bool sysreg_has_keys(void);
+uint32_t sysreg_extras(void); /* enum world_extras: what of them the CPU has */
 /* A trapped MSR, MRS or SYS instruction. false: not one that the guest may use. Does not move pc. */
 bool sysreg_access(struct core *core, struct vcpu *vcpu, uint64_t syndrome);
 

@@ -60,8 +60,8 @@ static void set_component_values(void)
 void vcpu_core_start(struct core *core)
 {
     struct arch_core *arch = &core->arch;
-    uint64_t keys = sysreg_has_keys() ? HCR_API | HCR_APK : 0;
-    arch->has_keys = keys != 0;
+    arch->extras = sysreg_extras();
+    uint64_t keys = arch->extras & WORLD_HAS_KEYS ? HCR_API | HCR_APK : 0;
     arch->hcr_guest = HCR_GUEST | keys;
     arch->hcr_component = HCR_COMPONENT | keys;
     arch->loaded = arch->fp_owner = arch->entered_guest = NULL;
@@ -85,7 +85,8 @@ void vcpu_core_start(struct core *core)
 }
 
 /* What of SCTLR_EL1 and CNTKCTL_EL1 matters to a component, and what it must be. */
-#define SCTLR_MATTERS (SCTLR_A | SCTLR_DZE | SCTLR_UCT | SCTLR_NTWE | SCTLR_E0E | SCTLR_UCI)
+#define SCTLR_MATTERS                                                                              \
+    (SCTLR_A | SCTLR_DZE | SCTLR_UCT | SCTLR_NTWE | SCTLR_E0E | SCTLR_UCI | SCTLR_ENTP2)
 #define SCTLR_WANTED (SCTLR_DZE | SCTLR_UCT | SCTLR_NTWE | SCTLR_UCI)
 #define CNTKCTL_MATTERS (CNTKCTL_EL0VCTEN | CNTKCTL_EL0VTEN)
 #define CNTKCTL_WANTED CNTKCTL_EL0VCTEN
@@ -139,8 +140,8 @@ static void unload(struct core *core)
     }
     unhide(&core->arch);
     world_save(&vcpu->arch.world);
-    if (core->arch.has_keys) {
-        world_save_keys(&vcpu->arch.world);
+    if (core->arch.extras != 0) {
+        world_save_extras(&vcpu->arch.world, core->arch.extras);
     }
     vgic_unload(vcpu);
     vtimer_unload(core, vcpu);
@@ -154,8 +155,8 @@ static void load(struct core *core, struct vcpu *vcpu)
         unload(core);
         vtimer_load(core, vcpu);
         vgic_load(vcpu);
-        if (core->arch.has_keys) {
-            world_load_keys(&vcpu->arch.world);
+        if (core->arch.extras != 0) {
+            world_load_extras(&vcpu->arch.world, core->arch.extras);
         }
         world_load(&vcpu->arch.world);
         isb(); /* vgic_sync reads what depends on the list registers */

@@ -18,20 +18,33 @@ void world_load(const struct world *world)
     WORLD_REGISTERS(LOAD)
 }
 
-void world_save_keys(struct world *world)
+#define EACH_EXTRA(OPERATION)                                                                      \
+    if (extras & WORLD_HAS_KEYS) {                                                                 \
+        WORLD_KEYS(OPERATION)                                                                      \
+    }                                                                                              \
+    if (extras & WORLD_HAS_RAS) {                                                                  \
+        WORLD_RAS(OPERATION)                                                                       \
+    }                                                                                              \
+    if (extras & WORLD_HAS_SME) {                                                                  \
+        WORLD_SME(OPERATION)                                                                       \
+    }
+
+void world_save_extras(struct world *world, uint32_t extras)
 {
-    WORLD_KEYS(SAVE)
+    EACH_EXTRA(SAVE)
 }
 
-void world_load_keys(const struct world *world)
+void world_load_extras(const struct world *world, uint32_t extras)
 {
-    WORLD_KEYS(LOAD)
+    EACH_EXTRA(LOAD)
 }
 
 void world_reset(struct world *world, uint32_t vcpu_index)
 {
     WORLD_REGISTERS(ZERO)
     WORLD_KEYS(ZERO)
+    WORLD_RAS(ZERO)
+    WORLD_SME(ZERO)
     world->vmpidr = MPIDR_RESERVED_ONE | vcpu_index;
     world->sctlr = SCTLR_RESET;
     world->cntkctl = CNTKCTL_EL0VCTEN;

@@ -57,12 +57,25 @@
     REGISTER(apdb_high,  S3_0_C2_C2_3)                                                             \
     REGISTER(apga_low,   S3_0_C2_C3_0)                                                             \
     REGISTER(apga_high,  S3_0_C2_C3_1)
+
+/* Registers of extensions that guests are not told of, but that nothing traps (before FEAT_FGT): a guest that
+ * tries reaches them all the same. DISR_EL1 is VDISR_EL2 to a guest (HCR_EL2.AMO). */
+#define WORLD_RAS(REGISTER)                                                                        \
+    REGISTER(vdisr,      S3_4_C12_C1_1)  /* VDISR_EL2 */
+#define WORLD_SME(REGISTER)                                                                        \
+    REGISTER(tpidr2,     S3_3_C13_C0_5)  /* TPIDR2_EL0 */                                          \
+    REGISTER(smpri,      S3_0_C1_C2_4)   /* SMPRI_EL1 */
 /* clang-format on */
+
+/* Which of the optional tables this CPU has. */
+enum world_extras { WORLD_HAS_KEYS = 1, WORLD_HAS_RAS = 2, WORLD_HAS_SME = 4 };
 
 struct world {
 #define FIELD(field, name) uint64_t field;
     WORLD_REGISTERS(FIELD)
     WORLD_KEYS(FIELD)
+    WORLD_RAS(FIELD)
+    WORLD_SME(FIELD)
 #undef FIELD
 };
 
@@ -75,8 +88,8 @@ _Static_assert(sizeof(struct fp_registers) == 528, "world.S knows the layout");
 
 void world_save(struct world *world);
 void world_load(const struct world *world);
-void world_save_keys(struct world *world);
-void world_load_keys(const struct world *world);
+void world_save_extras(struct world *world, uint32_t extras);
+void world_load_extras(const struct world *world, uint32_t extras);
 /* The values that reset leaves in them (zero where the architecture leaves them unknown). */
 void world_reset(struct world *world, uint32_t vcpu_index);
 
@@ -99,6 +112,7 @@ void fp_load(const struct fp_registers *registers);
 #define SCTLR_E0E (UINT64_C(1) << 24) /* big-endian data */
 #define SCTLR_UCI (UINT64_C(1) << 26) /* cache maintenance allowed */
 #define SCTLR_DSSBS (UINT64_C(1) << 44)
+#define SCTLR_ENTP2 (UINT64_C(1) << 60) /* TPIDR2_EL0 accessible */
 #define SCTLR_RESERVED_ONE UINT64_C(0x30d00800)
 #define SCTLR_RESET                                                                                \
     (SCTLR_RESERVED_ONE | SCTLR_DZE | SCTLR_UCT | SCTLR_NTWI | SCTLR_NTWE | SCTLR_UCI)
