@@ -3,6 +3,8 @@
 
 #include "paths.h"
 
+#include "../services/timing/pace.h"
+
 #include <quoll/block.h>
 
 #include <stdlib.h>
@@ -83,6 +85,23 @@ static void add_driver(struct assembly *assembly, struct disk_parts *disk, const
         }
 }
 
+/* Between the driver and the volume service, for measurements. */
+static void add_timing(struct assembly *assembly, struct disk_parts *parts, const struct disk *disk)
+{
+    struct model *model = assembly->model;
+    char *name = text_print("timing.%s", disk->name);
+    parts->timing = add_service(assembly, SERVICE_timing, name);
+    parts->timing_config = (struct timing_config){
+        .dilation_tenths = disk->dilation_tenths,
+    };
+    snprintf(parts->timing_config.like, sizeof parts->timing_config.like, "%s", disk->like);
+    uint32_t blocks = model_ram(model, "blocks", PACE_BITMAP_BYTES);
+    model_map(model, parts->timing, blocks, "blocks", READ_WRITE);
+    add_link(assembly, parts->driver, 0, parts->timing, 0);
+    add_link(assembly, parts->timing, 0, parts->volume, 0);
+    free(name);
+}
+
 static struct disk_parts *use_disk(struct assembly *assembly, uint32_t number)
 {
     const struct disk *disk = &assembly->description->disks[number];
@@ -94,7 +113,11 @@ static struct disk_parts *use_disk(struct assembly *assembly, uint32_t number)
     parts->nvme_config = (struct nvme_config){.client_count = 1, .instance = disk->nvme};
     add_driver(assembly, parts, driver);
     parts->volume = add_service(assembly, SERVICE_volume, volume);
-    add_link(assembly, parts->driver, 0, parts->volume, 0);
+    parts->timing = NO_COMPONENT;
+    if (disk->like)
+        add_timing(assembly, parts, disk);
+    else
+        add_link(assembly, parts->driver, 0, parts->volume, 0);
     parts->volume_config.buffer =
         add_buffer(assembly, parts, parts->volume, VOLUME_BUFFER_BYTES, &region);
     free(driver);
@@ -208,6 +231,10 @@ void finish_storage(struct assembly *assembly)
         if (disk->driver == NO_COMPONENT)
             continue;
         add_config(assembly, disk->driver, &disk->nvme_config, sizeof disk->nvme_config);
+        if (disk->timing != NO_COMPONENT) {
+            disk->timing_config.allowed_buffers = disk->nvme_config.allowed_buffers[0];
+            add_config(assembly, disk->timing, &disk->timing_config, sizeof disk->timing_config);
+        }
         add_config(assembly, disk->volume, &disk->volume_config, sizeof disk->volume_config);
     }
     for (uint32_t i = 0; i < assembly->rapilog_count; i++)

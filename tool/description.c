@@ -3,6 +3,8 @@
 
 #include "paths.h"
 
+#include "../services/timing/latency.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,9 +102,33 @@ static void read_machine(struct description *description, struct node node)
     }
 }
 
+/* timing: {like: 7200rpm, dilation: 4.2} */
+static void read_timing(struct disk *disk, struct node node)
+{
+    static const char *const keys[] = {"like", "dilation", NULL};
+    const char *kinds[16] = {NULL};
+    if (!node_present(node) || !node_expect_map(node, "`timing`"))
+        return;
+    node_only_keys(node, "`timing`", keys);
+    for (size_t i = 0; latency_kinds[i].name != NULL && i < 15; i++)
+        kinds[i] = latency_kinds[i].name;
+    disk->like = one_of(node_get(node, "like"), "`like`", kinds);
+    const char *text = node_text(node_get(node, "dilation"), "`dilation`", "1");
+    char *end;
+    double dilation = strtod(text, &end);
+    disk->dilation_tenths = 10;
+    if (*end != '\0' || !(dilation >= 0.1 && dilation <= 1e6))
+        node_error(node_get(node, "dilation"),
+                   "`dilation` is a number from 0.1 to 1000000; write for example 4.5");
+    else
+        disk->dilation_tenths = (uint32_t)(dilation * 10 + 0.5);
+    node_warning(node, "disk `%s` is made slower, like a %s; this is for measurements only",
+                 disk->name, disk->like);
+}
+
 static void read_disk(struct description *description, struct node key, struct node node)
 {
-    static const char *const keys[] = {"nvme", "file", "cache", NULL};
+    static const char *const keys[] = {"nvme", "file", "cache", "timing", NULL};
     static const char *const caches[] = {"writeback",    "none",   "directsync",
                                          "writethrough", "unsafe", NULL};
     if (!node_check_name(key, "a disk", DESCRIPTION_NAME))
@@ -115,6 +141,7 @@ static void read_disk(struct description *description, struct node key, struct n
                                        DESCRIPTION_MAX_DISKS - 1, description->disk_count - 1);
     disk->file = node_text(node_get(node, "file"), "`file`", NULL);
     disk->cache = one_of(node_get(node, "cache"), "`cache`", caches);
+    read_timing(disk, node_get(node, "timing"));
     for (struct disk *other = description->disks; other < disk; other++)
         if (other->nvme == disk->nvme)
             node_error(key,

@@ -39,9 +39,11 @@ struct machine {
 struct disk {
     struct node node;
     const char *name;
-    uint32_t nvme;     /* which NVMe controller, by bus order */
-    const char *file;  /* path or nbd+unix: URI for `quoll run`, or NULL */
-    const char *cache; /* QEMU's word */
+    uint32_t nvme;            /* which NVMe controller, by bus order */
+    const char *file;         /* path or nbd+unix: URI for `quoll run`, or NULL */
+    const char *cache;        /* QEMU's word */
+    const char *like;         /* measurements: as slow as this kind of disk, or NULL */
+    uint32_t dilation_tenths; /* times this */
 };
 
 struct rapilog_settings {
@@ -123,6 +125,7 @@ struct component {
     SERVICE(powerkey, 220)                                                                         \
     SERVICE(supervisor, 215)                                                                       \
     SERVICE(nvme, 200)                                                                             \
+    SERVICE(timing, 198)                                                                           \
     SERVICE(volume, 195)                                                                           \
     SERVICE(pl011, 185)                                                                            \
     SERVICE(console, 180)

@@ -44,6 +44,14 @@ struct volume_config {
     } client[CONFIG_MAX_CLIENTS];
 };
 
+/* services/timing (measurements only): server for one client, client of disk 0; memory "blocks" (PACE_BITMAP_BYTES of
+ * services/timing/pace.h, zeroed) */
+struct timing_config {
+    char like[QUOLL_NAME_SIZE]; /* a name in services/timing/latency.c */
+    uint32_t dilation_tenths;   /* how many times slower than that disk, in tenths */
+    uint64_t allowed_buffers;
+};
+
 /* services/rapilog: client N is stored on disk N. Own memory "dirty" is its buffer number `buffer`;
  * receive "mains" (loss of mains; from the supervisor, after it has stopped the VMs), "drain" (stop
  * acknowledging early, drain, flush);
@@ -57,8 +65,10 @@ struct rapilog_config {
     uint32_t unsafe_no_drain; /* tests only: ignore loss of mains */
     uint32_t reserved;
     uint64_t allowed_buffers[CONFIG_MAX_CLIENTS];
-    uint32_t disk_sharers; /* RapiLogs that drain to the same disk at the same time; 0 counts as 1 */
-    uint32_t strict_order; /* 1: each epoch is flushed before the next is written, so that a drain that is cut
+    uint32_t
+        disk_sharers; /* RapiLogs that drain to the same disk at the same time; 0 counts as 1 */
+    uint32_t
+        strict_order; /* 1: each epoch is flushed before the next is written, so that a drain that is cut
                               short leaves a prefix of epochs; costs throughput of bulk writes */
 };
 

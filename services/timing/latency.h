@@ -1,11 +1,11 @@
 /*
  * How long a named disk takes for what it is asked.
  *
- * All times here are the real disk's ("model time", nanoseconds); the plugin multiplies them by the dilation. Pure
+ * All times here are the real disk's ("model time", nanoseconds); the users multiply them by the dilation. Pure
  * computation: no clock, no I/O, no state but the arm that the caller owns.
  */
-#ifndef DISK_MODEL_LATENCY_H
-#define DISK_MODEL_LATENCY_H
+#ifndef TIMING_LATENCY_H
+#define TIMING_LATENCY_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -8,13 +8,13 @@
  */
 #include "latency.h"
 
-#include <math.h>
 #include <string.h>
 
 #define MICROSECOND 1000ull
 #define MILLISECOND 1000000ull
 #define SECOND 1000000000ull
 #define MEGABYTE 1000000ull
+#define ROOT_SCALE 1024u /* a square root to three decimal places */
 
 const struct disk_kind latency_kinds[] = {
     {
@@ -70,7 +70,16 @@ const struct disk_kind *latency_kind(const char *name)
 
 uint64_t latency_transfer(uint64_t bytes, uint64_t rate)
 {
-    return rate ? (uint64_t)((double)bytes * (double)SECOND / (double)rate) : 0;
+    return rate ? bytes / rate * SECOND + bytes % rate * SECOND / rate : 0;
+}
+
+static uint64_t square_root(uint64_t value)
+{
+    uint64_t root = 0;
+    for (uint64_t bit = UINT64_C(1) << 31; bit != 0; bit >>= 1)
+        if ((root | bit) * (root | bit) <= value)
+            root |= bit;
+    return root;
 }
 
 /* The usual square-root law: accelerating over most of the way. */
@@ -78,10 +87,11 @@ static uint64_t seek_time(const struct disk_kind *kind, uint64_t from, uint64_t 
 {
     if (from == to)
         return 0;
-    double tracks = (double)(from > to ? from - to : to - from);
-    double third = (double)(kind->capacity / kind->track_bytes) / 3.0;
-    double more = (double)(kind->seek_third_ns - kind->seek_nearest_ns) * sqrt(tracks / third);
-    return kind->seek_nearest_ns + (uint64_t)more;
+    uint64_t tracks = from > to ? from - to : to - from;
+    uint64_t third = kind->capacity / kind->track_bytes / 3;
+    uint64_t more = (kind->seek_third_ns - kind->seek_nearest_ns) *
+                    square_root(tracks * ROOT_SCALE * ROOT_SCALE / third) / ROOT_SCALE;
+    return kind->seek_nearest_ns + more;
 }
 
 uint64_t latency_medium(const struct disk_kind *kind, struct disk_arm *arm, uint64_t now,
@@ -91,8 +101,7 @@ uint64_t latency_medium(const struct disk_kind *kind, struct disk_arm *arm, uint
         return now + latency_transfer(bytes, kind->media_rate);
     uint64_t track = offset / kind->track_bytes;
     uint64_t when = now + seek_time(kind, arm->track, track);
-    uint64_t angle = (uint64_t)((double)(offset % kind->track_bytes) * (double)kind->rotation_ns /
-                                (double)kind->track_bytes);
+    uint64_t angle = offset % kind->track_bytes * kind->rotation_ns / kind->track_bytes;
     uint64_t turned = when % kind->rotation_ns;
     when += (angle + kind->rotation_ns - turned) % kind->rotation_ns;
     /* Tracks are skewed so that a long transfer goes on at the medium's rate. */
