@@ -7,6 +7,8 @@
 #define CPU_ON_32 0x84000003UL
 #define CPU_ON_64 0xc4000003UL
 #define AFFINITY_INFO 0xc4000004UL
+#define INVALID_PARAMETERS (-2) /* DEN 0022, 5.2.2 */
+#define INVALID_ADDRESS (-9)
 #define RANDOM_CALLS 3000u
 
 static bool is_error(uint64_t answer)
@@ -20,26 +22,27 @@ void attack_cpu_on(struct outcome *outcome)
     static const uint64_t targets[] = {
         0,       2,        3,          15,         16,          64,           255,       256,
         0x10000, 0xffffff, 0x80000000, 0x80000001, 0x100000000, 0xff00000000, UINT64_MAX};
+    for (uint32_t n = 0; n < probe_address_count(); n++) {
+        uint64_t entry = probe_address(n);
+        if (entry - RAM < ram_size) {
+            continue;
+        }
+        outcome_add(outcome, (int32_t)firmware(CPU_ON_64, 1, entry, 0) == INVALID_ADDRESS,
+                    "CPU_ON with an entry point outside of RAM", entry);
+    }
     (void)helper_start(HELPER_NONE); /* CPU 1 runs: from here on no CPU_ON can be right */
     for (uint32_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
         for (uint32_t n = 0; n < 8; n++) {
             uint64_t function = n % 2 ? CPU_ON_32 : CPU_ON_64;
             uint64_t target = function == CPU_ON_32 ? (uint32_t)targets[i] : targets[i];
             uint64_t answer = firmware(function, target, probe_address(n * 7), n);
-            outcome_add(outcome, is_error(answer), "CPU_ON of a CPU that is not there or runs",
-                        target);
+            bool there = target < CPUS;
+            outcome_add(outcome, there ? is_error(answer) : (int32_t)answer == INVALID_PARAMETERS,
+                        "CPU_ON of a CPU that is not there or runs", target);
         }
         uint64_t state = firmware(AFFINITY_INFO, targets[i], 0, 0);
-        outcome_add(outcome, targets[i] < CPUS || is_error(state),
+        outcome_add(outcome, targets[i] < CPUS || (int32_t)state == INVALID_PARAMETERS,
                     "AFFINITY_INFO of a CPU that is not there", targets[i]);
-    }
-    for (uint32_t n = 0; n < probe_address_count(); n++) {
-        uint64_t entry = probe_address(n);
-        if (entry - RAM < ram_size) {
-            continue;
-        }
-        outcome_add(outcome, is_error(firmware(CPU_ON_64, 1 + n % 2, entry, 0)),
-                    "CPU_ON with an entry point outside of RAM", entry);
     }
     outcome->shows = "INVALID_PARAMETERS, ALREADY_ON or INVALID_ADDRESS";
 }

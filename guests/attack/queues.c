@@ -55,7 +55,7 @@ static void bad_descriptor(struct outcome *outcome, const struct target *target,
 {
     struct virtio device;
     uint64_t slot = slots[target->id];
-    if (is_left_out()) {
+    if (target->id != VIRTIO_BLOCK && is_left_out()) {
         return;
     }
     virtio_start(&device, slot, target->number, &queue);
@@ -79,16 +79,24 @@ void attack_descriptors_outside(struct outcome *outcome)
         slots[id] = virtio_find(id);
     }
     uint64_t end = RAM + ram_size;
-    const uint64_t edges[] = {end,        end - 256,         end - 1,
-                              RAM - 1,    RAM - 256,         0,
-                              UINT64_MAX, UINT64_MAX - 511,  UINT64_MAX - 4095,
-                              1UL << 63,  (1UL << 40) | RAM, (1UL << 32) | RAM};
+    const struct descriptor edges[] = {
+        {end, 512, 0, 0},
+        {end - 256, 4096, 0, 0},
+        {end - 1, 512, 0, 0},
+        {RAM - 1, 512, 0, 0},
+        {RAM - 256, 4096, 0, 0},
+        {0, 512, 0, 0},
+        {UINT64_MAX, 512, 0, 0},
+        {UINT64_MAX - 511, 512, 0, 0},         /* base + length is 0 */
+        {UINT64_MAX - 4095, RAM + 8192, 0, 0}, /* ... or in RAM again */
+        {RAM + 4096, UINT32_MAX, 0, 0},
+        {UINT64_C(1) << 63, 512, 0, 0},
+        {UINT64_C(1) << 40 | RAM, 512, 0, 0},
+        {UINT64_C(1) << 32 | RAM, 512, 0, 0},
+    };
     for (uint32_t kind = 0; kind < KINDS; kind++) {
         for (uint32_t i = 0; i < sizeof(edges) / sizeof(edges[0]); i++) {
-            uint32_t length = edges[i] == end - 1 || edges[i] == RAM - 1 || edges[i] == UINT64_MAX
-                                  ? 512
-                                  : lengths[2 * (i % 2)];
-            bad_descriptor(outcome, &targets[kind], edges[i], length, i % 2);
+            bad_descriptor(outcome, &targets[kind], edges[i].address, edges[i].length, i % 2);
         }
         for (uint32_t i = 0; i < 20; i++) {
             uint64_t address = probe_address((uint32_t)random_number() % 200);
@@ -97,7 +105,6 @@ void attack_descriptors_outside(struct outcome *outcome)
             }
             bad_descriptor(outcome, &targets[kind], address, lengths[i % 6], i % 2);
         }
-        bad_descriptor(outcome, &targets[kind], (uint64_t)scratch, UINT32_MAX, kind % 2);
     }
     say_lost_console();
     check_disk_works(outcome);
