@@ -1,10 +1,13 @@
 /* See driver.h. */
 #include "driver.h"
 #include "random.h"
+#include "world.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#define SUPERVISOR_SLEEPS 100000u
 
 struct options options = {.seed = 1};
 static double started;
@@ -51,6 +54,24 @@ bool driver_finished(uint64_t calls)
 {
     return (options.calls != 0 && calls >= options.calls) ||
            (options.seconds > 0 && driver_seconds() >= options.seconds);
+}
+
+bool driver_vm_handle(const struct thread *thread, uint64_t *handle)
+{
+    const struct component *component = thread->component;
+    for (uint32_t i = 0; i < component->object_count; i++) {
+        if (objects[component->first_object + i].type == QUOLL_OBJECT_VM) {
+            *handle = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool driver_is_forgetful(const struct thread *thread)
+{
+    return thread->index >= world.supervisor &&
+           (!thread->alarm.armed || thread->alarm.deadline > arch_now() + SUPERVISOR_SLEEPS);
 }
 
 static void set_words(uint64_t *words, uint32_t count, uint64_t bits)

@@ -19,8 +19,12 @@ void options_read(int count, char **arguments);
 bool driver_finished(uint64_t calls);
 /* How long it has run, in seconds. */
 double driver_seconds(void);
-/* The interrupt page of a VM as a running Linux would have it, roughly: most enabled, aimed at random. */
+/* The VMM changes its model of the distributor. */
 void driver_scribble(struct vm *vm);
+/* The handle of a VM that the thread's component has; false: none. */
+bool driver_vm_handle(const struct thread *thread, uint64_t *handle);
+/* A supervisor that is about to sleep for ever, or nearly: it should set its alarm first. */
+bool driver_is_forgetful(const struct thread *thread);
 /* Enables a VM's interrupts before its world starts. */
 void driver_enable_interrupts(struct vm *vm);
 /* What a host thread counts: by call and answer. */

@@ -47,14 +47,14 @@ enum kind {
 
 /* How often it is chosen. A machine that is switched off ends its world: rarely. */
 #define WEIGHT_wait 150
-#define WEIGHT_vcpu_run 150
+#define WEIGHT_vcpu_run 300
 #define WEIGHT_signal 200
 #define WEIGHT_irq_ack 60
 #define WEIGHT_timer_set 80
-#define WEIGHT_vcpu_irq 80
-#define WEIGHT_map 50
-#define WEIGHT_unmap 30
-#define WEIGHT_protect 30
+#define WEIGHT_vcpu_irq 160
+#define WEIGHT_map 150
+#define WEIGHT_unmap 100
+#define WEIGHT_protect 100
 #define WEIGHT_thread_control 60
 #define WEIGHT_thread_budget 40
 #define WEIGHT_machine_control 1
@@ -135,6 +135,13 @@ static uint64_t deadline(void)
     }
 }
 
+/* Now and then one that no VM can have. */
+static uint64_t rights(void)
+{
+    return random_once_in(16) ? random_below(PAGE_SIZE) & random_word()
+                              : QUOLL_READ | random_below(8);
+}
+
 static uint64_t intid(void)
 {
     switch (random_below(8)) {
@@ -191,11 +198,11 @@ static uint64_t fitting(const struct thread *thread, enum kind kind)
     case KIND_OFFSET:
         return random_below(32) * PAGE_SIZE;
     case KIND_SIZE_AND_RIGHTS:
-        return page_count() * PAGE_SIZE | QUOLL_READ | random_below(8);
+        return page_count() * PAGE_SIZE | rights();
     case KIND_SIZE:
         return page_count() * PAGE_SIZE;
     case KIND_RIGHTS:
-        return QUOLL_READ | random_below(8);
+        return rights();
     case KIND_OPERATION:
         return random_below(5) / 2; /* more often what resumes than what suspends */
     case KIND_TICKS:

@@ -8,7 +8,7 @@ static struct {
     uint64_t pending; /* raised and not taken */
     bool suspended, stopped;
     uint32_t asking; /* events in progress that ask something of it */
-    bool open;       /* several asked before it was served, or meanwhile: any may win */
+    bool overlapped; /* several asked at the same time: any of them may win, else the last */
 } followed[WORLD_THREADS];
 
 static bool scribbled[WORLD_VMS];
@@ -80,12 +80,11 @@ static bool owner_is_busy(const struct event *event, const struct thread *thread
 static void ask(struct event *event, uint32_t thread)
 {
     event->asked[thread] = true;
-    bool alone = followed[thread].asking++ == 0 && !owner_is_busy(event, &threads[thread]) &&
-                 atomic_load(&threads[thread].request) == 0;
-    if (!alone) {
-        followed[thread].open = true;
+    bool overlaps = followed[thread].asking++ != 0;
+    followed[thread].overlapped |= overlaps;
+    if (overlaps || owner_is_busy(event, &threads[thread]) ||
+        atomic_load(&threads[thread].request) != 0)
         queues_budget_open(thread);
-    }
 }
 
 void model_fault(struct event *event, const struct component *component)
@@ -130,11 +129,17 @@ static void call_begins(struct event *event, struct thread *thread, const struct
     }
 }
 
-void model_call(struct event *event, struct thread *thread, const struct random_call *call)
+void model_expect(const struct thread *thread, const struct random_call *call, bool *must_succeed,
+                  bool *must_fail)
 {
     enum expectation expectation = expect_call(thread, call);
-    event->must_succeed = expectation == EXPECT_SUCCESS;
-    event->must_fail = expectation == EXPECT_FAILURE;
+    *must_succeed = expectation == EXPECT_SUCCESS;
+    *must_fail = expectation == EXPECT_FAILURE;
+}
+
+void model_call(struct event *event, struct thread *thread, const struct random_call *call)
+{
+    model_expect(thread, call, &event->must_succeed, &event->must_fail);
     event->registers = thread->registers;
     if (call->number == QUOLL_CALL_wait || call->number == QUOLL_CALL_vcpu_run)
         event->caller = thread;
@@ -256,11 +261,10 @@ static void check_requests(const struct thread *thread)
     uint32_t index = thread->index;
     if (atomic_load(&thread->request) != 0 || followed[index].asking != 0)
         return;
-    if (followed[index].open) {
+    queues_budget_close(index, followed[index].overlapped);
+    if (followed[index].overlapped)
         followed[index].suspended = thread->suspended;
-        queues_budget_close(index);
-    }
-    followed[index].open = false;
+    followed[index].overlapped = false;
     if (thread->suspended != followed[index].suspended)
         broken("thread %u is %ssuspended", index, thread->suspended ? "" : "not ");
     if (thread->stopped != followed[index].stopped)

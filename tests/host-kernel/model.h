@@ -32,6 +32,9 @@ _Noreturn void broken(const char *format, ...) __attribute__((format(printf, 1, 
 
 /* After world_boot(): checks what boot built, and begins to follow it. */
 void model_boot(void);
+/* Whether the thread's call must succeed, or must be refused. Needs no event. */
+void model_expect(const struct thread *thread, const struct random_call *call, bool *must_succeed,
+                  bool *must_fail);
 /* Around each entry to the kernel on `core`. */
 void model_begin(struct event *event, struct core *core);
 void model_end(struct event *event);

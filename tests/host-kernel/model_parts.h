@@ -35,10 +35,10 @@ void queues_budget_asked(uint32_t thread, uint64_t budget, uint64_t period);
 void queues_alarm_set(uint32_t thread, uint64_t deadline);
 /* The alarm is due: it will not ring again. */
 bool queues_alarm_rings(uint32_t thread);
-/* Any of the budgets asked for may have won. */
+/* Until it is closed, the thread may still get one that was asked for before. */
 void queues_budget_open(uint32_t thread);
-/* None is in flight any more: what the thread has now counts. */
-void queues_budget_close(uint32_t thread);
+/* None is in flight any more: the thread has the last one; or, if they overlapped, what it has now counts. */
+void queues_budget_close(uint32_t thread, bool overlapped);
 void queues_settle(void);
 
 #endif

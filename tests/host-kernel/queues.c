@@ -48,7 +48,8 @@ static void follow(struct turn *turn, const struct thread *thread)
     turn->period_start = thread->period_start;
     turn->shortest = thread->period;
     turn->left = counted(thread);
-    turn->depleted = false;
+    turn->depleted = thread->state == THREAD_DEPLETED;
+    turn->replenished = thread->replenishment.deadline;
     turn->open = false;
 }
 
@@ -96,10 +97,16 @@ void queues_budget_open(uint32_t thread)
     turns[thread].open = true;
 }
 
-void queues_budget_close(uint32_t thread)
+void queues_budget_close(uint32_t index, bool overlapped)
 {
-    turns[thread].open = false;
-    queues_budget_asked(thread, threads[thread].budget, threads[thread].period);
+    const struct thread *thread = &threads[index];
+    const struct share *asked = &turns[index].asked[0];
+    turns[index].open = false;
+    if (overlapped)
+        queues_budget_asked(index, thread->budget, thread->period);
+    else if (asked->budget != thread->budget || asked->period != thread->period)
+        broken("thread %u has not got the budget of %lu in %lu that was asked for", index,
+               asked->budget, asked->period);
 }
 
 void queues_alarm_set(uint32_t thread, uint64_t deadline)

@@ -130,27 +130,16 @@ static void issue(struct core *core, struct random_call *call)
 /* The VMM changes its model of the distributor, and mostly has the kernel look. */
 static bool scribble(struct core *core)
 {
-    const struct thread *thread = core->current;
-    const struct component *component = thread->component;
-    for (uint32_t i = 0; i < component->object_count; i++) {
-        const struct object *object = &objects[component->first_object + i];
-        if (object->type != QUOLL_OBJECT_VM)
-            continue;
-        driver_scribble(&vms[object->index]);
-        model_scribbled(&vms[object->index]);
-        struct random_call call = {QUOLL_CALL_vcpu_irq, {i, QUOLL_VCPU_ALL, QUOLL_VCPU_IRQ_LOOK}};
-        if (!random_once_in(8))
-            issue(core, &call);
-        return true;
-    }
-    return false;
-}
-
-/* A supervisor that is about to sleep for ever, or nearly: it looks after the others now and then. */
-static bool is_forgetful(const struct thread *thread)
-{
-    return thread->index >= world.supervisor &&
-           (!thread->alarm.armed || thread->alarm.deadline > host.now + 100000);
+    struct random_call call = {QUOLL_CALL_vcpu_irq, {0, QUOLL_VCPU_ALL, QUOLL_VCPU_IRQ_LOOK}};
+    const struct component *component = core->current->component;
+    if (!driver_vm_handle(core->current, &call.argument[0]))
+        return false;
+    struct vm *vm = &vms[objects[component->first_object + call.argument[0]].index];
+    driver_scribble(vm);
+    model_scribbled(vm);
+    if (!random_once_in(8))
+        issue(core, &call);
+    return true;
 }
 
 static void act_thread(struct core *core)
@@ -168,7 +157,7 @@ static void act_thread(struct core *core)
     if (depth == 0 && random_once_in(50) && scribble(core))
         return;
     grammar_call(thread, &call);
-    if (call.number == QUOLL_CALL_wait && is_forgetful(thread))
+    if (call.number == QUOLL_CALL_wait && driver_is_forgetful(thread))
         call = (struct random_call){QUOLL_CALL_timer_set, {host.now + random_below(100000)}};
     if (depth != 0 && !may_nest(call.number))
         return;

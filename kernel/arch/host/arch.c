@@ -1,4 +1,9 @@
-/* The simulated machine; see host.h and kernel/arch.h. */
+/*
+ * The simulated machine; see host.h and kernel/arch.h.
+ *
+ * What its cores have in common orders nothing (memory_order_relaxed), as on the machine: where cores are host threads, the kernel's
+ * own atomic operations must be enough.
+ */
 #include "host.h"
 #include "log.h"
 #include "sched.h"
@@ -68,8 +73,8 @@ void host_advance(struct core *core, uint64_t ticks)
 uint64_t arch_now(void)
 {
     if (host.ticks_per_look == 0)
-        return atomic_load(&host.now);
-    return atomic_fetch_add(&host.now, host.ticks_per_look);
+        return atomic_load_explicit(&host.now, memory_order_relaxed);
+    return atomic_fetch_add_explicit(&host.now, host.ticks_per_look, memory_order_relaxed);
 }
 
 uint64_t arch_frequency(void)
@@ -84,7 +89,7 @@ void arch_deadline_set(uint64_t deadline)
 
 void arch_ipi_send(struct core *target)
 {
-    atomic_fetch_add(&target->arch.interrupts, 1);
+    atomic_fetch_add_explicit(&target->arch.interrupts, 1, memory_order_relaxed);
 }
 
 void arch_irq_enable(uint32_t intid, struct core *core)
@@ -123,7 +128,7 @@ void arch_halt(void)
 
 void arch_early_putc(char c)
 {
-    size_t at = atomic_fetch_add(&host.console_length, 1);
+    size_t at = atomic_fetch_add_explicit(&host.console_length, 1, memory_order_relaxed);
     if (at + 1 < HOST_CONSOLE_BYTES)
         host.console[at] = c;
 }
@@ -132,7 +137,7 @@ void arch_tables_written(void) {}
 
 void arch_tlb_invalidate(const struct stage2 *space, ipaddr_t address, uint64_t size)
 {
-    atomic_fetch_add(&host.tlb_invalidations, 1);
+    atomic_fetch_add_explicit(&host.tlb_invalidations, 1, memory_order_relaxed);
     host_tlb_invalidate(space, address, size);
 }
 

@@ -41,13 +41,14 @@ void host_fault(struct core *core)
 
 void host_irq_raise(uint32_t index)
 {
-    atomic_fetch_or(&host.irq_core[irqs[index].intid]->arch.devices, UINT64_C(1) << index);
+    atomic_fetch_or_explicit(&host.irq_core[irqs[index].intid]->arch.devices, UINT64_C(1) << index,
+                             memory_order_relaxed);
 }
 
 /* Bit n: irqs[n] waits, and its last activation has ended. */
 static uint64_t deliverable(const struct core *core)
 {
-    uint64_t waiting = atomic_load(&core->arch.devices), result = 0;
+    uint64_t waiting = atomic_load_explicit(&core->arch.devices, memory_order_relaxed), result = 0;
     for (uint64_t left = waiting; left != 0; left &= left - 1) {
         uint32_t index = (uint32_t)__builtin_ctzll(left);
         if (!host.irq_active[irqs[index].intid])
@@ -60,9 +61,9 @@ bool host_interrupt_waits(const struct core *core, enum host_interrupt kind)
 {
     switch (kind) {
     case HOST_INTERRUPT_INBOX:
-        return atomic_load(&core->arch.interrupts) != 0;
+        return atomic_load_explicit(&core->arch.interrupts, memory_order_relaxed) != 0;
     case HOST_INTERRUPT_DEADLINE:
-        return core->arch.deadline <= atomic_load(&host.now);
+        return core->arch.deadline <= atomic_load_explicit(&host.now, memory_order_relaxed);
     case HOST_INTERRUPT_DEVICE:
         return deliverable(core) != 0;
     default:
@@ -80,7 +81,7 @@ static void device_interrupt(struct core *core)
     if (deliverable(core) == 0)
         return;
     uint32_t index = host_irq_next(core);
-    atomic_fetch_and(&core->arch.devices, ~(UINT64_C(1) << index));
+    atomic_fetch_and_explicit(&core->arch.devices, ~(UINT64_C(1) << index), memory_order_relaxed);
     host.irq_active[irqs[index].intid] = true;
     signal_raise(core, irqs[index].thread, QUOLL_SIGNAL(irqs[index].bit));
 }
@@ -89,7 +90,8 @@ void host_interrupt_take(struct core *core, enum host_interrupt kind)
 {
     switch (kind) {
     case HOST_INTERRUPT_INBOX:
-        atomic_store(&core->arch.interrupts, 0); /* acknowledged before it is served */
+        atomic_store_explicit(&core->arch.interrupts, 0,
+                              memory_order_relaxed); /* acknowledged before it is served */
         inbox_serve(core);
         break;
     case HOST_INTERRUPT_DEADLINE:
