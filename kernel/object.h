@@ -33,7 +33,6 @@ struct component {
     uint32_t index;
     uint32_t first_object, object_count; /* in objects[] */
     uint32_t fault_channel;              /* index into channels[], or IMAGE_NONE */
-    bool stopped;                        /* shared: a thread of it faulted */
 };
 
 struct object {

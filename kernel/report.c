@@ -31,9 +31,8 @@ static void report_reach(const struct component *component)
     }
 }
 
-static void stop_component(struct core *core, struct component *component)
+static void stop_component(struct core *core, const struct component *component)
 {
-    component->stopped = true;
     for (uint32_t i = 0; i < thread_count; i++) {
         if (threads[i].component == component) {
             atomic_fetch_or(&threads[i].request, THREAD_REQUEST_STOP);

@@ -24,8 +24,7 @@ static void each(void (*use)(void *context, const void *bytes, size_t size, cons
     PIECE(lines, system_image.line_count);
     PIECE(&system_image, 1);
     use(context, world.image, offsetof(struct world_image, content), "the system image");
-    for (uint32_t i = 0; i < component_count; i++)
-        use(context, &components[i], offsetof(struct component, stopped), "component");
+    PIECE(components, component_count);
     for (uint32_t i = 0; i < thread_count; i++) {
         PIECE(&threads[i].core, 1);
         PIECE(&threads[i].component, 1);
