@@ -1,0 +1,212 @@
+/* See driver.h. */
+#include "driver.h"
+#include "calls.h"
+
+#define QUEUE_BYTES 0x2000u /* of RAM for each queue: descriptors, available and used ring */
+#define AVAILABLE 0x1000u
+#define USED 0x1400u
+#define DATA 0x4000u /* the rest is for buffers */
+
+enum step {
+    STEP_WRITE,
+    STEP_READ,
+    STEP_POKE,
+    STEP_DESCRIPTOR,
+    STEP_OFFER,
+    STEP_NOTIFY,
+    STEP_CHAIN,
+    STEP_SET_UP,
+    STEP_WISH,
+    STEP_RESTART,
+    STEP_COUNT
+};
+
+static void access(struct driver *driver, struct access access)
+{
+    if (!virtio_hot(driver->device, &access))
+        virtio_access(driver->device, &access);
+}
+
+static void write_register(struct driver *driver, uint64_t offset, uint32_t value)
+{
+    access(driver, (struct access){offset, value, 4, 1});
+}
+
+static uint8_t *ram(struct driver *driver, uint32_t offset)
+{
+    return driver->ram.bytes + offset % DRIVER_RAM;
+}
+
+static void store(struct driver *driver, uint32_t offset, uint64_t value, uint32_t width)
+{
+    for (uint32_t i = 0; i < width; i++)
+        *ram(driver, offset + i) = (uint8_t)(value >> 8 * i);
+}
+
+static uint16_t load16(struct driver *driver, uint32_t offset)
+{
+    return (uint16_t)(*ram(driver, offset) | *ram(driver, offset + 1) << 8);
+}
+
+void driver_start(struct driver *driver, struct virtio_device *device)
+{
+    static uint8_t *memory;
+    if (memory == NULL)
+        memory = hostile_allocate(DRIVER_RAM);
+    memset(memory, 0, DRIVER_RAM);
+    driver->device = device;
+    driver->ram = (struct guest_ram){memory, DRIVER_RAM};
+    vgic_start(&driver->vgic, &driver->interrupts, 0, 2);
+    device->vgic = &driver->vgic;
+    device->ram = &driver->ram;
+    device->intid = 48;
+    hostile_area(memory, DRIVER_RAM);
+}
+
+static void set_address(struct driver *driver, uint64_t offset, uint64_t address)
+{
+    write_register(driver, offset, (uint32_t)address);
+    write_register(driver, offset + 4, (uint32_t)(address >> 32));
+}
+
+void driver_set_up(struct driver *driver, uint64_t features, uint32_t size)
+{
+    write_register(driver, 0x70, 0);
+    write_register(driver, 0x70, 3);
+    for (uint32_t half = 0; half < 2; half++) {
+        write_register(driver, 0x24, half);
+        write_register(driver, 0x20, (uint32_t)(features >> 32 * half));
+    }
+    write_register(driver, 0x70, 11);
+    for (uint32_t i = 0; i < driver->device->queue_count; i++) {
+        uint64_t place = VIRT_RAM + i * QUEUE_BYTES;
+        write_register(driver, 0x30, i);
+        write_register(driver, 0x38, size);
+        set_address(driver, 0x80, place);
+        set_address(driver, 0x90, place + AVAILABLE);
+        set_address(driver, 0xa0, place + USED);
+        write_register(driver, 0x44, 1);
+    }
+    write_register(driver, 0x70, 15);
+}
+
+/* Mostly in RAM, now and then just outside of it or anywhere. */
+static uint64_t take_address(struct input *input, uint8_t kind)
+{
+    if ((kind & 7) == 7)
+        return input_64(input);
+    uint64_t offset = input_16(input);
+    return VIRT_RAM + ((kind & 7) == 6 ? offset : offset % DRIVER_RAM);
+}
+
+static void write_descriptor(struct driver *driver, uint32_t place, struct input *input)
+{
+    uint8_t kind = input_8(input);
+    uint64_t address = take_address(input, kind);
+    uint32_t length = kind & 8 ? input_32(input) : input_8(input) * (kind & 16 ? 64u : 1u);
+    uint8_t links = input_8(input); /* bits 0..2: flags; the rest: next */
+    store(driver, place, address, 8);
+    store(driver, place + 8, length, 4);
+    store(driver, place + 12, links & 7, 2);
+    store(driver, place + 14, links >> 3, 2);
+}
+
+static void offer(struct driver *driver, uint32_t queue, uint16_t head)
+{
+    uint32_t ring = queue * QUEUE_BYTES + AVAILABLE;
+    uint32_t size = driver->device->queue[queue].size;
+    uint16_t index = load16(driver, ring + 2);
+    store(driver, ring + 4 + 2 * (size == 0 ? 0 : index % size), head, 2);
+    store(driver, ring + 2, (uint16_t)(index + 1), 2);
+}
+
+/* An honest request: up to eight buffers in a row, the first ones readable, offered. */
+static void add_chain(struct driver *driver, struct input *input)
+{
+    uint8_t shape = input_8(input);
+    uint32_t queue = shape & 1, readable = shape >> 1 & 3, writable = shape >> 3 & 3;
+    uint32_t size = driver->device->queue[queue].size, count = readable + writable;
+    uint16_t head = (uint16_t)(shape >> 5);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t index = (head + i) % (size == 0 ? 1 : size);
+        uint32_t place = queue * QUEUE_BYTES + 16 * index;
+        uint32_t unit = input_8(input);
+        store(driver, place, VIRT_RAM + DATA + 64ull * input_8(input), 8);
+        store(driver, place + 8, unit & 0x80 ? (unit & 0x7f) * 512u : unit, 4);
+        store(driver, place + 12, (i + 1 < count ? 1u : 0u) | (i >= readable ? 2u : 0u), 2);
+        store(driver, place + 14, (index + 1) % (size == 0 ? 1 : size), 2);
+    }
+    offer(driver, queue, head);
+}
+
+static void poke(struct driver *driver, struct input *input)
+{
+    uint32_t offset = input_16(input), length = input_8(input) % 32u;
+    for (uint32_t i = 0; i < length; i++)
+        *ram(driver, offset + i) = input_8(input);
+}
+
+/* What the driver wants to be told: event index, or flags of the available ring. */
+static void wish(struct driver *driver, struct input *input)
+{
+    uint8_t how = input_8(input);
+    uint32_t ring = (how & 1) * QUEUE_BYTES + AVAILABLE;
+    uint32_t size = driver->device->queue[how & 1].size % 512;
+    if (how & 2)
+        store(driver, ring, how >> 2, 2);
+    else
+        store(driver, ring + 4 + 2 * size, input_16(input), 2);
+}
+
+void driver_step(struct driver *driver, struct input *input)
+{
+    uint8_t choice = input_8(input);
+    switch ((enum step)(choice % STEP_COUNT)) {
+    case STEP_WRITE:
+        access(driver, (struct access){input_8(input) * (choice & 0x80 ? 4u : 2u),
+                                       choice & 0x40 ? input_8(input) : input_32(input), 4, 1});
+        break;
+    case STEP_READ:
+        access(driver, (struct access){input_16(input) % 512, 0, 1u << (choice >> 6), 0});
+        break;
+    case STEP_POKE:
+        poke(driver, input);
+        break;
+    case STEP_DESCRIPTOR: {
+        uint32_t offset = choice & 0x80 ? input_16(input) : input_8(input) * 16u;
+        write_descriptor(driver, offset, input);
+        break;
+    }
+    case STEP_OFFER:
+        offer(driver, choice >> 7, input_8(input));
+        break;
+    case STEP_NOTIFY:
+        if (virtio_running(driver->device))
+            driver->device->notify(driver->device);
+        break;
+    case STEP_CHAIN:
+        add_chain(driver, input);
+        break;
+    case STEP_SET_UP:
+        driver_set_up(driver, choice & 0x80 ? driver->device->features : VIRTIO_F_VERSION_1,
+                      1u << (input_8(input) & 15));
+        break;
+    case STEP_WISH:
+        wish(driver, input);
+        break;
+    case STEP_RESTART:
+        write_register(driver, 0x70, 0);
+        break;
+    case STEP_COUNT:
+        break;
+    }
+}
+
+void driver_check_queue(const struct virtqueue *queue, uint32_t held)
+{
+    if (queue->ready) {
+        HOLDS((uint16_t)(queue->next_available - queue->next_used) == held);
+        HOLDS((uint16_t)(queue->next_used - queue->published) <= queue->size);
+        HOLDS(queue->size != 0 && queue->size <= VIRTQUEUE_MAX_SIZE);
+    }
+}

@@ -1,0 +1,149 @@
+/*
+ * A hostile guest against the virtio block device: registers, descriptors, requests, and guest memory that changes between any two
+ * reads; at the same time a disk whose server is honest, slow, failing, or as hostile as the guest.
+ *
+ * What must hold: nothing outside the guest's RAM and the disk's buffer is touched; each request is answered exactly once;
+ * extents of requests at the disk never overlap and lie in the buffer; the disk is asked for nothing beyond its end.
+ *
+ * Input: byte 0: disk's abilities (4 bits), write-through, read-only, queue size; 1 byte: how many bytes of changes between
+ * reads follow (odd: of the link to the disk as well); these; then steps.
+ */
+#include "calls.h"
+#include "driver.h"
+#include "virtio/block.h"
+
+#define BUFFER_BYTES 65536u
+#define SECTORS 4096u
+
+static struct virtio_block block;
+static struct driver driver;
+static struct block_client client;
+static struct block_server server;
+static struct block_link *link_memory;
+static uint8_t *buffer;
+static uint64_t pending[BLOCK_RING_ENTRIES];
+static uint32_t pending_count;
+static bool server_honest;
+
+static void start(struct input *input, uint8_t choice)
+{
+    struct block_geometry geometry = {.sectors = SECTORS,
+                                      .abilities = choice & 15,
+                                      .physical_block = choice & 16 ? 4096 : 512,
+                                      .max_sectors = 8u << (choice >> 6),
+                                      .name = "disk"};
+    if (link_memory == NULL) {
+        link_memory = (struct block_link *)(void *)hostile_allocate(BLOCK_LINK_BYTES);
+        buffer = hostile_allocate(BUFFER_BYTES);
+    }
+    memset(link_memory, 0, sizeof(*link_memory));
+    memset(&block, 0, sizeof(block));
+    uint8_t changes = input_8(input);
+    hostile_begin(input_part(input, changes));
+    server_honest = (changes & 1) == 0;
+    if (!server_honest)
+        hostile_area((uint8_t *)link_memory, sizeof(*link_memory));
+    hostile_pause();
+    block_server_attach(&server, link_memory, 0, 1, NULL, UINT64_MAX);
+    block_server_ready(&server, &geometry);
+    block_client_attach(&client, link_memory, 0, 2);
+    block_client_state(&client);
+    virtio_block_start(&block, &(struct virtio_block_setup){.disk = &client,
+                                                            .buffer = buffer,
+                                                            .buffer_size = BUFFER_BYTES,
+                                                            .read_only = (choice & 32) != 0,
+                                                            .write_through = (choice & 64) != 0,
+                                                            .serial = "serial"});
+    pending_count = 0;
+    driver_start(&driver, &block.device);
+    hostile_resume();
+}
+
+static void check_requests(void)
+{
+    uint64_t used[VIRTIO_BLOCK_CHUNKS / 64] = {0};
+    uint32_t held = 0, orphans = 0;
+    for (uint32_t i = 0; i < VIRTIO_BLOCK_REQUESTS; i++) {
+        const struct virtio_block_request *request = &block.request[i];
+        held += request->state == BLOCK_WAITING || request->state == BLOCK_FLIGHT;
+        orphans += request->state == BLOCK_ORPHAN;
+        if (request->state == BLOCK_FREE)
+            continue;
+        HOLDS(request->extent_chunks == 0 ||
+              request->extent + request->extent_chunks <= BUFFER_BYTES / VIRTIO_BLOCK_CHUNK);
+        for (uint32_t c = 0; c < request->extent_chunks; c++) {
+            uint32_t chunk = request->extent + c;
+            HOLDS((used[chunk / 64] >> chunk % 64 & 1) == 0);
+            used[chunk / 64] |= UINT64_C(1) << chunk % 64;
+        }
+    }
+    HOLDS(memcmp(used, block.in_use, sizeof(used)) == 0);
+    HOLDS(orphans == block.orphans);
+    driver_check_queue(&block.device.queue[0], held);
+}
+
+/* The disk takes what it is asked for; an honest driver refuses nothing of what this device asks. */
+static void take_requests(void)
+{
+    struct block_request request;
+    while (pending_count < BLOCK_RING_ENTRIES && block_server_take(&server, &request)) {
+        HOLDS(!server_honest ||
+              (request.offset <= BUFFER_BYTES &&
+               (uint64_t)request.count * BLOCK_SECTOR <= BUFFER_BYTES - request.offset));
+        pending[pending_count++] = request.id;
+    }
+    HOLDS(!server_honest || server.state != BLOCK_LINK_READY || server.refused == 0);
+}
+
+static void answer_one(uint8_t choice)
+{
+    take_requests();
+    if (pending_count == 0)
+        return;
+    uint32_t which = choice % pending_count;
+    block_server_complete(&server, pending[which], choice & 0x80 ? BLOCK_IO_ERROR : BLOCK_OK);
+    pending[which] = pending[--pending_count];
+    block_server_publish(&server);
+    virtio_block_completions(&block);
+}
+
+static void hostile_server(struct input *input)
+{
+    uint32_t offset = input_16(input) % sizeof(*link_memory), length = input_8(input) % 32u;
+    server_honest = false;
+    for (uint32_t i = 0; i < length; i++)
+        ((uint8_t *)link_memory)[(offset + i) % sizeof(*link_memory)] = input_8(input);
+    virtio_block_completions(&block);
+}
+
+/* Ends as an honest disk does: what it has taken, it answers. */
+static void drain(void)
+{
+    hostile_begin(input_of(NULL, 0));
+    for (uint32_t i = 0; i < 4 * BLOCK_RING_ENTRIES && block.flights != 0; i++)
+        answer_one(0);
+    HOLDS(!server_honest || block.flights == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    struct input input = input_of(bytes, size);
+    uint8_t choice = input_8(&input);
+    start(&input, choice);
+    driver_set_up(&driver, block.device.features, choice & 128 ? 16 : 4);
+    while (input_more(&input)) {
+        uint8_t step = input_8(&input);
+        if ((step & 7) == 0)
+            answer_one(input_8(&input));
+        else if (step == 1)
+            hostile_server(&input);
+        else if (step == 9)
+            block_server_failed(&server, "gone"), virtio_block_completions(&block);
+        else
+            driver_step(&driver, &input);
+        check_requests();
+    }
+    drain();
+    check_requests();
+    return 0;
+}

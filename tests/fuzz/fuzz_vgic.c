@@ -1,0 +1,201 @@
+/*
+ * A hostile guest against its interrupt controller: distributor and redistributors with every size at every offset, while device
+ * lines change and the kernel chooses what to deliver from the page both share.
+ *
+ * What must hold: nothing outside the page and the model is touched, one vCPU's redistributor changes no other's state; registers read as
+ * a plain model of the architecture says; a deliverable interrupt is told to the kernel; and the kernel chooses exactly the
+ * most urgent deliverable ones, also from a page full of nonsense.
+ *
+ * Input: byte 0: vCPUs; then steps.
+ */
+#include "calls.h"
+#include "data_abort.h"
+#include "id_view.h"
+#include "input.h"
+#include "vgic.h"
+#include "vgic_choose.h"
+
+#define MOST_VCPUS QUOLL_MAX_VCPUS_PER_VM
+
+static struct quoll_vm_interrupts page;
+static struct vgic vgic;
+static uint32_t vcpus;
+
+static bool bit(const uint64_t *words, uint32_t n)
+{
+    return (words[n / 64] >> n % 64 & 1) != 0;
+}
+
+/* ---- the kernel's choice, by a plain search ---- */
+
+static bool deliverable(const struct vgic_query *query, uint32_t intid, uint8_t *priority)
+{
+    const struct quoll_vcpu_interrupts *own = &page.vcpu[query->vcpu];
+    for (uint32_t i = 0; i < 32; i++)
+        if ((query->used >> i & 1) && query->intid[i] == intid)
+            return false;
+    if (intid < VGIC_PRIVATE) {
+        bool asserted =
+            intid == VGIC_TIMER ? query->timer : (own->pending | own->level) >> intid & 1;
+        *priority = own->priority[intid];
+        return asserted && (own->enabled & own->group1) >> intid & 1;
+    }
+    uint32_t spi = intid - VGIC_PRIVATE;
+    *priority = page.priority[spi];
+    return (bit(page.pending, spi) || bit(page.level, spi)) && bit(page.enabled, spi) &&
+           bit(page.group1, spi) && page.target[spi] == query->vcpu;
+}
+
+static void check_choice(const struct vgic_query *query, const struct vgic_choices *choices)
+{
+    bool chosen[VGIC_INTIDS] = {false};
+    uint32_t total = 0;
+    uint8_t priority, worst = 0;
+    HOLDS(choices->count <= choices->room);
+    for (uint32_t i = 0; i < choices->count; i++) {
+        uint32_t intid = choices->best[i].intid;
+        HOLDS(intid < VGIC_INTIDS && !chosen[intid]);
+        HOLDS(page.distributor_enabled && deliverable(query, intid, &priority));
+        HOLDS(priority == choices->best[i].priority && priority >= worst);
+        worst = priority;
+        chosen[intid] = true;
+    }
+    for (uint32_t intid = 0; intid < VGIC_INTIDS && page.distributor_enabled; intid++) {
+        if (!deliverable(query, intid, &priority))
+            continue;
+        total++;
+        HOLDS(chosen[intid] ||
+              (choices->count == choices->room && (choices->count == 0 || priority >= worst)));
+    }
+    HOLDS(choices->more == (total > choices->count));
+}
+
+static void choose(struct input *input)
+{
+    static uint16_t listed[32];
+    uint8_t choice = input_8(input);
+    struct vgic_query query = {.page = &page,
+                               .vcpu = choice % MOST_VCPUS,
+                               .timer = choice >> 7,
+                               .intid = listed,
+                               .used = input_8(input)};
+    for (uint32_t i = 0; i < 8; i++)
+        listed[i] = query.used >> i & 1 ? input_16(input) % 300 : 0;
+    struct vgic_choices choices = {.room = input_8(input) % (VGIC_CHOICES_MAX + 1)};
+    vgic_choose(&query, &choices);
+    check_choice(&query, &choices);
+}
+
+/* ---- the rest of what the kernel decodes of a guest's doing ---- */
+
+static void decode(struct input *input)
+{
+    uint64_t value = input_64(input);
+    uint32_t self = input_8(input) % vcpus, targets = vgic_sgi_targets(value, self, vcpus);
+    HOLDS(targets >> vcpus == 0);
+    HOLDS(!(value >> 40 & 1) || targets == (((1u << vcpus) - 1) & ~(1u << self)));
+    struct guest_access access;
+    uint64_t content = input_64(input);
+    abort_classify(value);
+    if (data_abort_decode(value, &access)) {
+        uint32_t bits = 8u * access.size;
+        HOLDS(!abort_in_table_walk(value) && access.reg < 32);
+        HOLDS(bits == 64 || guest_access_stored(&access, content) >> bits == 0);
+        uint64_t loaded = guest_access_loaded(&access, content);
+        HOLDS(access.wide || loaded <= UINT32_MAX);
+        HOLDS(bits == 64 || ((loaded ^ content) & ((UINT64_C(1) << bits) - 1) &
+                             (access.wide ? UINT64_MAX : UINT32_MAX)) == 0);
+    }
+}
+
+static void view(struct input *input)
+{
+    struct id_view cpu, guest;
+    for (uint32_t row = 0; row < ID_ROWS; row++)
+        for (uint32_t column = 0; column < ID_COLUMNS; column++)
+            cpu.value[row][column] = input_64(input);
+    id_view_make(&cpu, &guest);
+    for (uint32_t column = 0; column < ID_COLUMNS; column++) /* no field is more than the CPU has */
+        for (uint32_t shift = 0; shift < 64; shift += 4)
+            for (uint32_t row = 5; row < ID_ROWS; row++)
+                HOLDS((guest.value[row][column] >> shift & 15) <=
+                      (cpu.value[row][column] >> shift & 15));
+}
+
+/* ---- the guest ---- */
+
+static void check_page(void)
+{
+    for (uint32_t i = 0; i < QUOLL_VM_SPIS; i++)
+        HOLDS(page.target[i] < vcpus || page.target[i] == UINT8_MAX);
+    for (uint32_t i = vcpus; i < MOST_VCPUS; i++)
+        HOLDS((page.vcpu[i].enabled | page.vcpu[i].pending | page.vcpu[i].group1) == 0);
+    HOLDS((vgic.control & ~3u) == 0);
+}
+
+static void access_registers(struct input *input, uint8_t choice)
+{
+    struct access access = {.size = 1u << (choice >> 2 & 3), .write = choice >> 4 & 1};
+    uint32_t stride = choice >> 5;
+    bool distributor = (choice & 3) == 0;
+    uint64_t place = distributor ? 0 : (input_8(input) % (vcpus + 1)) * VIRT_GICR_STRIDE;
+    if ((choice & 3) >= 2)
+        place += 0x10000;
+    access.address =
+        place + (stride < 4 ? input_8(input) * 4u + (stride * 0x400u) : input_16(input));
+    uint64_t end = distributor ? VIRT_GICD_SIZE : (vcpus + 1) * VIRT_GICR_STRIDE;
+    access.address = access.address % end & ~(uint64_t)(access.size - 1);
+    if (access.write)
+        access.value = input_number(input, access.size);
+    static struct quoll_vcpu_interrupts before[MOST_VCPUS];
+    uint32_t own = distributor ? MOST_VCPUS : (uint32_t)(access.address / VIRT_GICR_STRIDE);
+    memcpy(before, page.vcpu, sizeof(before));
+    (distributor ? vgic_distributor : vgic_redistributor)(&vgic, &access);
+    for (uint32_t i = 0; i < vcpus; i++)
+        HOLDS(i == own || memcmp(&before[i], &page.vcpu[i], sizeof(before[i])) == 0);
+    HOLDS(access.write || access.size == 8 || access.value >> 8 * access.size == 0);
+}
+
+static void device_line(struct input *input)
+{
+    uint32_t spi = input_8(input);
+    bool asserted = input_8(input) & 1, was = bit(page.level, spi);
+    uint32_t looks = calls.looks;
+    vgic_level(&vgic, 32 + spi, asserted);
+    HOLDS(bit(page.level, spi) == asserted);
+    bool due = asserted && !was && bit(page.enabled, spi);
+    HOLDS(!due || calls.looks == looks + 1);
+    vgic_pulse(&vgic, 32 + spi);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    struct input input = input_of(bytes, size);
+    vcpus = input_8(&input) % MOST_VCPUS + 1;
+    vgic_start(&vgic, &page, 0, vcpus);
+    while (input_more(&input)) {
+        uint8_t choice = input_8(&input);
+        if ((choice & 0x1f) == 0x1f)
+            decode(&input);
+        else if ((choice & 0x1f) == 0x0f)
+            device_line(&input);
+        else if ((choice & 0x1f) == 0x07)
+            choose(&input);
+        else if (choice == 0x03)
+            vgic_reset(&vgic);
+        else if (choice == 0x13)
+            view(&input);
+        else
+            access_registers(&input, choice);
+        check_page();
+    }
+    /* Last, nonsense from a hostile VMM in the page. */
+    struct input nonsense = input_of(bytes, size);
+    for (size_t i = 0; i < size && i < 64; i++) {
+        uint32_t at = input_16(&nonsense) % sizeof(page);
+        ((uint8_t *)&page)[at] ^= bytes[i];
+    }
+    page.distributor_enabled |= 1;
+    choose(&nonsense);
+    return 0;
+}

@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Writes the first inputs of those targets that would take long to find a well-formed one: seeds.py FOLDER.
+
+From them and what fuzzing found, `run --minimize` makes corpus/.
+"""
+
+import os
+import struct
+import subprocess
+import sys
+
+
+def gpt():
+    """Four entries, with labels of each kind, and a backup; sealed by the target."""
+    def header(my_block):
+        return struct.pack('<8sIIIIQQQQ16sQIII', b'EFI PART', 0x10000, 92, 0, 0, my_block, 999, 6, 900, bytes(16), 2, 4, 128, 0)
+
+    def entry(first, last, label):
+        return bytes([1] * 16) + bytes(16) + struct.pack('<QQQ', first, last, 0) + label.encode('utf-16-le').ljust(72, b'\0')
+    entries = entry(6, 9, 'data') + entry(10, 20, 'gr\u00fc\u00dfe \u20ac') + entry(30, 20, '\U0001f600') + entry(1, 2, 'x' * 36)
+    for flags, blocks in ((0x0c, 1000), (0x1c, 1000), (0x0d, 1000), (0x3c, 1000)):
+        yield bytes([flags]) + struct.pack('<H', blocks) + b'\0' + header(1) + (header(999) if flags & 16 else b'') + entries
+    yield bytes([0x1c]) + struct.pack('<H', 1000) + b'\0' + bytes(92) + header(999) + entries
+    yield bytes([0x0c]) + struct.pack('<H', 1000) + b'\x03\x10\x04\0' + header(1) + entries
+
+
+def image():
+    """The valid image as it is, unsealed, short, and some changes."""
+    yield b'\x01'
+    yield b'\x03'
+    yield b'\x05'
+    yield b'\x01' + struct.pack('<HBb', 0, 1, 3)
+    yield bytes(64)
+
+
+TREES = ["""
+/dts-v1/;
+/memreserve/ 0x40100000 0x1000;
+/ { #address-cells = <2>; #size-cells = <2>; interrupt-parent = <&gic>; model = "m";
+    gic: intc@8000000 { compatible = "arm,gic-v3"; #interrupt-cells = <3>; #address-cells = <2>; reg = <0 0x8000000 0 0x10000>; };
+    cpus { #address-cells = <1>; #size-cells = <0>; cpu@0 { reg = <0>; }; cpu@1 { reg = <1>; status = "disabled"; }; };
+    soc { compatible = "simple-bus"; #address-cells = <1>; #size-cells = <1>; ranges = <0x0 0x0 0xa0000000 0x10000>;
+        u: uart@0 { compatible = "arm,pl011", "arm,primecell"; reg = <0 0x1000>; interrupts = <0 1 4>, <1 2 4>; status = "okay"; };
+        uart@1000 { reg = <0x1000 0x1000>; interrupts-extended = <&gic 0 40 1>, <&gic 1 9 4>; }; };
+    aliases { serial0 = "/soc/uart@0"; };
+    chosen { stdout-path = "serial0:115200n8"; }; };
+""", """
+/dts-v1/;
+/ { #address-cells = <2>; #size-cells = <2>;
+    gic: i { compatible = "arm,gic-v3"; #interrupt-cells = <3>; #address-cells = <2>; };
+    pcie@1 { compatible = "pci-host-ecam-generic"; #address-cells = <3>; #size-cells = <2>; #interrupt-cells = <1>;
+        reg = <0x40 0x10000000 0 0x10000000>;
+        ranges = <0x1000000 0 0 0 0x3eff0000 0 0x10000>, <0x2000000 0 0x10000000 0 0x10000000 0 0x2eff0000>;
+        interrupt-map-mask = <0x1800 0 0 7>;
+        interrupt-map = <0 0 0 1 &gic 0 0 0 3 4>, <0x800 0 0 1 &gic 0 0 0 4 4>; }; };
+"""]
+
+
+def devicetree():
+    for tree in TREES:
+        blob = subprocess.run(['dtc', '-q', '-O', 'dtb'], input=tree.encode(), stdout=subprocess.PIPE, check=True).stdout
+        for last in (0, 1, 2, 0x43):
+            yield blob + bytes([last])
+
+
+def elf():
+    """Three segments, as a component has; then one that is zeroed memory only."""
+    for segments in ([(5, 0x400000, 0x20), (4, 0x401000, 0x20), (6, 0x402010, 0x3000)], [(5, 0x400000, 0x10)]):
+        header = struct.pack('<16sHHIQQQIHHHHHH', b'\x7fELF\x02\x01\x01', 2, 183, 1, 0x400000, 64, 0, 0, 64, 56, len(segments), 0, 0, 0)
+        table = b''.join(struct.pack('<IIQQQQQQ', 1, flags, 240, place, place, min(size, 16), size, 4096)
+                         for flags, place, size in segments)
+        yield (header + table).ljust(240, b'\0') + bytes(range(16))
+
+
+DESCRIPTIONS = ["""
+system: s
+machine: {board: qemu-virt, cpu: cortex-a53, cores: 4, memory: 2 GiB}
+power_fail: powerkey
+disks: {disk0: {nvme: 0, file: d.img, cache: none}, d1: {}}
+vms:
+  linux:
+    memory: 512 MiB
+    vcpus: [1, 2]
+    kernel: k
+    initrd: i
+    command_line: c
+    priority: 7
+    budget: 20 %
+    seed: x
+    devices: {core: 1, priority: 3, budget: {time: 2 ms, period: 10 ms}}
+    rapilog: {hold_up: 16 ms, reserve: 1 ms, memory: 16 MiB, limit: 1 MiB, core: 0, unsafe_no_drain: true}
+    disks:
+      - {disk: disk0, label: root, read_only: true, serial: s, buffer: 2 MiB}
+      - {disk: disk0, label: wal, filter: rapilog}
+      - {disk: d1, write_through: true}
+""", """
+services: {nvme: {core: 1, priority: 5, budget: 10 %}, console: {}}
+shared_memory: {m: 4 KiB}
+components:
+  a:
+    elf: x.elf
+    threads: [{core: 1, priority: 2, budget: 5 %}, {}]
+    memory: {own: 64 KiB, both: {shared: m, writable: false}}
+    channels: {out: b, two: {to: b, thread: 0, as: in}}
+    devices: {clock: {compatible: "arm,pl031", instance: 0, interrupt: true}}
+    machine: true
+    controls: [b]
+  b: {threads: 2, core: 1, memory: {x: {shared: m}}, disks: [{disk: d, filter: {rapilog: {hold_up: 1 s}}}]}
+disks: {d: {file: "nbd+unix:///?socket=s"}}
+vms: {v: {kernel: k, vcpus: 3}}
+"""]
+
+
+def yaml():
+    """The example with everything in it, in two parts; and shorter ones."""
+    for text in DESCRIPTIONS:
+        yield text.encode()
+        for line in range(2, text.count('\n')):
+            yield '\n'.join(text.split('\n')[:line]).encode()
+    yield b'vms: {a: {kernel: k}}'
+    yield b'components: {hello: {machine: true}}'
+
+
+SEEDS = {'gpt': gpt, 'image': image, 'devicetree': devicetree, 'elf': elf, 'yaml': yaml}
+
+
+def main(folder):
+    for name, make in SEEDS.items():
+        os.makedirs(os.path.join(folder, name), exist_ok=True)
+        for number, content in enumerate(make()):
+            with open(os.path.join(folder, name, f'seed-{number}'), 'wb') as file:
+                file.write(content)
+
+
+if __name__ == '__main__':
+    main(sys.argv[1])

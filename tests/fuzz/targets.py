@@ -1,0 +1,62 @@
+"""The fuzz targets: what each is made of. `own` are the files whose lines it must cover."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Target:
+    own: list                                  # product files under test, measured
+    parts: list = field(default_factory=list)  # other files, of the product or of the tests
+    include: list = field(default_factory=list)
+    flags: list = field(default_factory=list)
+    libraries: list = field(default_factory=list)
+    hostile: bool = False                      # memory changes between any two reads (hostile.h)
+    longest: int = 512                         # bytes of an input
+    file: bool = False                         # a file format: AFL++ as well
+
+
+VMM = 'vmm/'
+MODELS = [VMM + 'virtio/mmio.c', VMM + 'virtio/queue.c', VMM + 'vgic.c']
+
+TARGETS = {
+    'gpt': Target(own=['services/volume/gpt.c', 'services/volume/table.c'], parts=['tests/fuzz/calls.c'],
+                  include=['services/volume'], libraries=['-lz'], hostile=True, longest=2048, file=True),
+    'image': Target(own=['kernel/image.c'], parts=['kernel/text.c', 'tests/unit/kernel/system_image.c'],
+                    include=['kernel', 'tests/unit/kernel'], libraries=['-lz'], longest=400, file=True),
+    'devicetree': Target(own=['kernel/devicetree.c'], parts=['tests/fuzz/hostile.c'], include=['kernel'], longest=2048, file=True),
+    'elf': Target(own=['tool/elf_file.c'], parts=['tool/report.c'], include=['tool'], flags=['-D_GNU_SOURCE'],
+                  longest=1024, file=True),
+    'yaml': Target(own=['tool/document.c', 'tool/description.c', 'tool/description_check.c',
+                        'tool/description_component.c', 'tool/description_vm.c'],
+                   parts=['tool/paths.c', 'tool/report.c'], include=['tool'],
+                   flags=['-D_GNU_SOURCE', '-DQUOLL_VERSION="fuzz"'], libraries=['-lyaml'], longest=1024, file=True),
+    'block': Target(own=[VMM + 'virtio/block.c', VMM + 'virtio/mmio.c', VMM + 'virtio/queue.c'],
+                    parts=[VMM + 'vgic.c', 'lib/common/block.c', 'lib/common/ring.c', 'tests/fuzz/driver.c',
+                           'tests/fuzz/calls.c'],
+                    include=['vmm'], hostile=True, longest=256),
+    'console': Target(own=[VMM + 'virtio/console.c', VMM + 'console_hub.c'],
+                      parts=[*MODELS, 'lib/common/ring.c', 'lib/common/stream.c', 'tests/fuzz/driver.c', 'tests/fuzz/calls.c'],
+                      include=['vmm'], hostile=True, longest=256),
+    'entropy': Target(own=[VMM + 'virtio/entropy.c'],
+                      parts=[*MODELS, 'tests/fuzz/driver.c', 'tests/fuzz/calls.c'], include=['vmm'], hostile=True, longest=128),
+    'mmio': Target(own=[VMM + 'devices.c', VMM + 'pl011.c', VMM + 'pl031.c'],
+                   parts=[*MODELS, VMM + 'virtio/block.c', VMM + 'virtio/console.c', VMM + 'virtio/entropy.c', VMM + 'console_hub.c',
+                          VMM + 'random.c', 'lib/common/block.c', 'lib/common/ring.c', 'lib/common/stream.c',
+                          VMM + 'device_tree.c', 'tests/fuzz/calls.c'],
+                   include=['vmm'], hostile=True, longest=256),
+    'vgic': Target(own=[VMM + 'vgic.c', 'kernel/arch/aarch64/vgic_choose.c', 'kernel/arch/aarch64/id_view.c'],
+                   parts=['tests/fuzz/calls.c'], include=['vmm', 'kernel/arch/aarch64'], longest=256),
+    'ring': Target(own=['lib/common/ring.c', 'lib/common/stream.c'], parts=['tests/fuzz/calls.c'], hostile=True, longest=256),
+    'link': Target(own=['lib/common/block.c'], parts=['lib/common/ring.c', 'tests/fuzz/calls.c'], hostile=True, longest=256),
+    'frames': Target(own=['services/console/frame.c', 'tool/frames.c'], include=['services/console', 'tool'],
+                     longest=256),
+    'rapilog': Target(own=['services/rapilog/requests.c', 'services/rapilog/drain.c'],
+                      parts=['services/rapilog/' + name + '.c' for name in
+                             ('bound', 'buffer', 'engine', 'epochs', 'measure', 'rate', 'slots')] +
+                      ['lib/common/block.c', 'lib/common/ring.c', 'tests/fuzz/calls.c'],
+                      include=['services/rapilog'], hostile=True, longest=256),
+    'nvme': Target(own=['drivers/nvme/controller.c', 'drivers/nvme/queue.c', 'drivers/nvme/transfer.c'],
+                   parts=['tests/fuzz/calls.c'], include=['drivers/nvme', 'drivers/nvme/host'],
+                   hostile=True, longest=256),
+    'psci': Target(own=[VMM + 'psci.c', VMM + 'random.c'], include=['vmm'], longest=256),
+}
