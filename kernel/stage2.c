@@ -39,7 +39,13 @@ static bool is_table(uint64_t entry, uint32_t level)
     return level < LAST_LEVEL && (entry & (VALID | TABLE_OR_PAGE)) == (VALID | TABLE_OR_PAGE);
 }
 
-/* Tables can be walked by other cores and their hardware at any time: entries change at once. */
+/* Tables can be walked by other cores and their hardware at any time, and pages be changed by other cores' calls:
+ * entries are read once, and change at once. */
+static uint64_t entry_read(const uint64_t *entry)
+{
+    return __atomic_load_n(entry, __ATOMIC_RELAXED);
+}
+
 static void entry_write(uint64_t *entry, uint64_t value)
 {
     __atomic_store_n(entry, value, __ATOMIC_RELEASE);
@@ -97,9 +103,10 @@ static uint64_t *entry_find(const struct stage2 *space, uint64_t address, uint32
     uint64_t *table = space->root;
     for (*level = 1;; (*level)++) {
         uint64_t *entry = &table[index_at(address, *level)];
-        if (!is_table(*entry, *level))
+        uint64_t value = entry_read(entry);
+        if (!is_table(value, *level))
             return entry;
-        table = table_of(*entry);
+        table = table_of(value);
     }
 }
 
@@ -108,7 +115,7 @@ static bool range_is_free(const struct stage2 *space, uint64_t address, uint64_t
     uint64_t end = address + size;
     while (address < end) {
         uint32_t level;
-        if (*entry_find(space, address, &level) & VALID)
+        if (entry_read(entry_find(space, address, &level)) & VALID)
             return false;
         address = (address & ~(LEVEL_SIZE(level) - 1)) + LEVEL_SIZE(level);
     }
@@ -212,12 +219,23 @@ void stage2_clear_pages(struct stage2 *space, ipaddr_t address, uint64_t size)
     }
 }
 
+/* What another core takes away or replaces meanwhile stays so. */
+static void entry_protect(uint64_t *entry, uint32_t rights)
+{
+    uint64_t before = entry_read(entry);
+    while ((before & VALID) &&
+           !__atomic_compare_exchange_n(entry, &before,
+                                        entry_make(before & ADDRESS_MASK, rights, LAST_LEVEL),
+                                        false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        continue;
+}
+
 void stage2_protect_pages(struct stage2 *space, ipaddr_t address, uint64_t size, uint32_t rights)
 {
     for (uint64_t done = 0; done < size; done += PAGE_SIZE) {
         uint64_t *entry = page_entry(space, address.value + done);
-        if (entry != NULL && (*entry & VALID))
-            entry_write(entry, entry_make(*entry & ADDRESS_MASK, rights, LAST_LEVEL));
+        if (entry != NULL)
+            entry_protect(entry, rights);
     }
 }
 
@@ -227,7 +245,7 @@ bool stage2_lookup(const struct stage2 *space, ipaddr_t address, paddr_t *physic
     if (address.value >> STAGE2_ADDRESS_BITS != 0)
         return false;
     uint32_t level;
-    uint64_t entry = *entry_find(space, address.value, &level);
+    uint64_t entry = entry_read(entry_find(space, address.value, &level));
     if (!(entry & VALID))
         return false;
     physical->value = (entry & ADDRESS_MASK) + (address.value & (LEVEL_SIZE(level) - 1));
