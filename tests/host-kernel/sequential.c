@@ -6,6 +6,7 @@
  * never past what a core's timer was set to. Everything follows from the seed of the world, so a failure can be
  * repeated exactly. After each step the model (model.h) compares; private data of other cores is poisoned meanwhile (ownership.h).
  */
+#include "damaged.h"
 #include "driver.h"
 #include "interleave.h"
 #include "host.h"
@@ -26,6 +27,7 @@
 #define JUMP_MOST (UINT64_C(1) << 32) /* ticks, when nothing happens until then */
 
 static struct counts counts;
+static struct damaged damaged;
 static uint64_t worlds, nested;
 static uint64_t world_seed, step;
 static uint32_t depth;           /* entries to the kernel in progress */
@@ -366,6 +368,7 @@ static void world_run(uint64_t seed)
     int how = setjmp(host.stopped);
     if (how != HOST_RUNS) {
         check_stop(how);
+        depth = 0; /* the call has not come back */
         return;
     }
     for (uint32_t i = 0; i < core_count; i++) {
@@ -382,9 +385,15 @@ int main(int count, char **arguments)
     options_read(count, arguments);
     __sanitizer_set_death_callback(report);
     do {
+        world_seed = random_state = options.seed + worlds;
+        ownership_end();
+        damaged_boots(&damaged);
         world_run(options.seed + worlds++);
     } while (!options.one_world && !driver_finished(counts.calls));
     counts_print(&counts, worlds);
+    printf("%lu damaged systems: %lu refused, %lu stopped at boot, %lu started\n",
+           damaged.refused + damaged.stopped + damaged.started, damaged.refused, damaged.stopped,
+           damaged.started);
     printf("%lu times one core ran in the middle of another one's call\n", nested);
     return 0;
 }

@@ -47,19 +47,31 @@ static void tree_make(void)
     world.reserved[1] = (struct devicetree_range){base + 0x200000, 0x3000};
 }
 
-/* What boot.c does between the machine's first instruction and the first thread's. */
-static void start(void)
+static struct machine machine;
+
+void world_prepare(void)
 {
-    static struct machine machine;
+    memory_make();
+    world.image = (struct world_image *)(void *)(world.memory + IMAGE_OFFSET);
+    world_image_make(world.image);
+    tree_make();
+    host_reset(world.image->header.cores);
+    atomic_store(&host.now, 1000000);
+}
+
+bool world_check(char *reason, size_t reason_size)
+{
     struct devicetree tree;
-    char reason[240] = "";
     klog_start();
-    if (!devicetree_open(&tree, world.memory + TREE_OFFSET, MACHINE_TREE_BYTES) ||
-        !machine_find(&tree, &machine, reason, sizeof(reason)) ||
-        !image_check(world.image, sizeof(*world.image), &system_image, reason, sizeof(reason))) {
-        fprintf(stderr, "the world does not boot: %s\n", reason);
-        abort();
-    }
+    snprintf(reason, reason_size, "not a device tree");
+    return devicetree_open(&tree, world.memory + TREE_OFFSET, MACHINE_TREE_BYTES) &&
+           machine_find(&tree, &machine, reason, reason_size) &&
+           image_check(world.image, sizeof(*world.image), &system_image, reason, reason_size);
+}
+
+/* What boot.c does between finding the machine and the first thread. */
+void world_start(void)
+{
     struct start_request request = {
         .image = &system_image,
         .machine = &machine,
@@ -79,11 +91,11 @@ static void start(void)
 
 void world_boot(void)
 {
-    memory_make();
-    world.image = (struct world_image *)(void *)(world.memory + IMAGE_OFFSET);
-    world_image_make(world.image);
-    tree_make();
-    host_reset(world.image->header.cores);
-    atomic_store(&host.now, 1000000);
-    start();
+    char reason[240];
+    world_prepare();
+    if (!world_check(reason, sizeof(reason))) {
+        fprintf(stderr, "the world does not boot: %s\n", reason);
+        abort();
+    }
+    world_start();
 }

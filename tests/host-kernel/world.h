@@ -9,6 +9,7 @@
 
 #include <quoll/image.h>
 #include "devicetree.h"
+#include <stdbool.h>
 
 enum world_limit {
     WORLD_CORES = 4,
@@ -60,5 +61,12 @@ extern struct world world;
 
 /* Makes the next world from random_state. */
 void world_boot(void);
+
+/* Its steps. A machine with memory, device tree and image, all from random_state... */
+void world_prepare(void);
+/* ...looked at by the kernel; false: refused, `reason` tells why... */
+bool world_check(char *reason, size_t reason_size);
+/* ...and brought up. */
+void world_start(void);
 
 #endif
