@@ -11,6 +11,7 @@
  *     shuffle                 in random order
  *     seed=N                  of everything random
  *     milliseconds=N          how long each attack lasts that has no end of its own
+ *     wait=N                  milliseconds before the first one
  *     one-in=N                of long lists every N-th by chance
  */
 #include "attack.h"
@@ -275,6 +276,9 @@ void guest_main(uint64_t device_tree)
     uint32_t count = choose(order);
     if (find_word("shuffle") != NULL) {
         shuffle(order, count);
+    }
+    if (count != 0) {
+        spin_for(find_number("wait=", 0) * MILLISECOND);
     }
     for (uint32_t i = 0; i < count; i++) {
         execute_number(order[i]);

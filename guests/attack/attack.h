@@ -120,8 +120,8 @@ enum probe_result {
     PROBE_OWN,      /* prevented by the guest's own stage 1: alignment, address size */
     PROBE_LEAKED,   /* an exception, but the register changed */
 };
-#define PROBE_READS 12u
-#define PROBE_WRITES 9u
+#define PROBE_READS 15u
+#define PROBE_WRITES 11u
 enum probe_result probe_read(uint64_t address, uint32_t kind);
 enum probe_result probe_write(uint64_t address, uint32_t kind);
 enum probe_result probe_fetch(uint64_t address);
@@ -146,8 +146,8 @@ extern volatile bool timer_stays; /* do not silence the timer when it is taken *
 
 /* ---- the other CPU (helper.c) ---- */
 
-enum helper_job { HELPER_NONE, HELPER_SGI_STORM, HELPER_CHANGE_SCRATCH, HELPER_CALLS };
-/* False: there is no other CPU. */
+enum helper_job { HELPER_NONE, HELPER_SGI_STORM, HELPER_CHANGE_SCRATCH, HELPER_CALLS, HELPER_OFF };
+/* False: there is no other CPU. HELPER_OFF: it switches itself off, and can be started anew. */
 bool helper_start(enum helper_job job);
 void helper_stop(void);
 void cpu_entry(void);        /* catch.S */
@@ -175,6 +175,7 @@ void attack_vectors(void);   /* catch.S */
     ATTACK(attack_performance, "performance-counters")                                             \
     ATTACK(attack_el0_registers, "el0-registers")                                                  \
     ATTACK(attack_cpu_on, "psci-cpu-on")                                                           \
+    ATTACK(attack_cpu_cycle, "psci-cpu-cycle")                                                     \
     ATTACK(attack_firmware, "firmware-functions")                                                  \
     ATTACK(attack_call_immediates, "call-immediates")                                              \
     ATTACK(attack_el0_calls, "el0-calls")                                                          \

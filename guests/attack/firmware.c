@@ -47,6 +47,19 @@ void attack_cpu_on(struct outcome *outcome)
     outcome->shows = "INVALID_PARAMETERS, ALREADY_ON or INVALID_ADDRESS";
 }
 
+/* CPU 1 goes off and is switched on again, as fast as both can. */
+void attack_cpu_cycle(struct outcome *outcome)
+{
+    uint64_t end = attack_end();
+    while (counter() < end) {
+        outcome_add(outcome, helper_start(HELPER_OFF), "a CPU that is off does not start",
+                    outcome->attempts);
+    }
+    outcome_add(outcome, helper_start(HELPER_NONE), "a CPU that is off does not start",
+                outcome->attempts);
+    outcome->shows = "it starts each time, at its entry point; nobody else noticed";
+}
+
 /* Calls after which the guest would not be there to tell. */
 static bool ends_guest(uint32_t function)
 {

@@ -2,6 +2,8 @@
 #include "attack.h"
 
 #define PSCI_CPU_ON 0xc4000003UL
+#define PSCI_CPU_OFF 0x84000002UL
+#define ALREADY_ON (-4) /* on its way out */
 #define START_MILLISECONDS 1000u
 
 static volatile bool present, asked;
@@ -21,6 +23,10 @@ static void one_turn(enum helper_job job)
             *(volatile uint16_t *)(scratch + (value >> 32) % (sizeof(scratch) - 1) / 2 * 2) =
                 (uint16_t)(value >> 48);
         }
+        break;
+    case HELPER_OFF:
+        asked = present = false;
+        firmware(PSCI_CPU_OFF, 0, 0, 0);
         break;
     case HELPER_CALLS:
         firmware(0xc6000000 | (uint32_t)value, value, value, value);
@@ -46,11 +52,16 @@ static bool start(void)
     if (asked) {
         return present;
     }
+    uint64_t end = counter() + START_MILLISECONDS * MILLISECOND;
+    int32_t answer;
     asked = true;
-    if ((int32_t)firmware(PSCI_CPU_ON, 1, (uint64_t)cpu_entry, 1) != 0) {
+    wanted = HELPER_NONE; /* or it would go off again at once */
+    do {
+        answer = (int32_t)firmware(PSCI_CPU_ON, 1, (uint64_t)cpu_entry, 1);
+    } while (answer == ALREADY_ON && counter() < end);
+    if (answer != 0) {
         return false;
     }
-    uint64_t end = counter() + START_MILLISECONDS * MILLISECOND;
     while (!present && counter() < end) {
     }
     return present;
@@ -62,7 +73,7 @@ bool helper_start(enum helper_job job)
         return false;
     }
     wanted = job;
-    while (doing != job) {
+    while (present && doing != job) {
     }
     return true;
 }

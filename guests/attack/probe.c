@@ -157,6 +157,15 @@ enum probe_result probe_read(uint64_t address, uint32_t kind)
     case 10:
         LOAD(".arch armv8-a+fp+simd\n fmov d0, %x0\n ld1 {v0.16b}, [%2]\n fmov %x0, d0");
         break;
+    case 11:
+        LOAD("ldtr %x0, [%2]");
+        break;
+    case 12:
+        LOAD("ldxp %x0, %x1, [%2]");
+        break;
+    case 13: /* undefined on a CPU without it, which prevents it as well */
+        LOAD(".arch armv8-a+lse\n swpal %x0, %x0, [%2]");
+        break;
     default: /* with write-back, which the syndrome does not describe */
         __asm__ volatile("ldr %x0, [%1], #8" : "+r"(value), "+r"(at)::"memory");
         break;
@@ -191,6 +200,12 @@ enum probe_result probe_write(uint64_t address, uint32_t kind)
         break;
     case 7:
         LOAD(".arch armv8-a+fp+simd\n st1 {v0.16b}, [%2]");
+        break;
+    case 8:
+        LOAD(".arch armv8-a+lse\n stadd %x0, [%2]");
+        break;
+    case 9:
+        LOAD("sttr %w0, [%2]");
         break;
     default:
         LOAD("dc zva, %2");

@@ -6,13 +6,14 @@
 
 #define MRS_X0 0xd5200000u /* | number << 5 */
 #define SVC_RETURN 0xd40fffe1u
-#define ROUNDS 12u
+#define ROUNDS 24u
 
 /* The general attack on what a world switch carries: the other VM on this core does the same with values of its own. */
 void attack_registers_kept(struct outcome *outcome)
 {
     uint32_t count = state_hold(random_number());
-    for (uint32_t round = 0; round < ROUNDS; round++) {
+    uint64_t end = attack_end();
+    for (uint32_t round = 0; round < ROUNDS || counter() < end; round++) {
         uint32_t first = 0;
         spin_for(20 * MILLISECOND); /* the other VM gets its share of the core meanwhile */
         outcome->attempts += count;
@@ -79,7 +80,8 @@ void attack_registers_clean(struct outcome *outcome)
 
 void attack_fp_kept(struct outcome *outcome)
 {
-    for (uint32_t round = 0; round < ROUNDS; round++) {
+    uint64_t end = attack_end();
+    for (uint32_t round = 0; round < ROUNDS || counter() < end; round++) {
         uint64_t seed = random_number();
         fp_fill(seed);
         spin_for(20 * MILLISECOND);
