@@ -32,6 +32,10 @@ static uint64_t take_value(struct input *input, uint8_t kind)
         return functions[input_8(input) % FUNCTIONS];
     case 3:
         return input_64(input);
+    case 4:
+        return RAM_BASE - 64 + input_8(input);
+    case 5:
+        return RAM_BASE + RAM_SIZE - 64 + input_8(input);
     default:
         return input_8(input);
     }

@@ -69,5 +69,10 @@ TARGETS = {
     'nvme': Target(own=['drivers/nvme/controller.c', 'drivers/nvme/queue.c', 'drivers/nvme/transfer.c'],
                    parts=['tests/fuzz/calls.c'], include=['drivers/nvme', 'drivers/nvme/host'],
                    hostile=True, longest=256),
+    'pci': Target(own=['drivers/nvme/pci.c'], include=['drivers/nvme'], hostile=True, longest=256),
+    'volume': Target(own=['services/volume/volume.c'],
+                     parts=['services/volume/gpt.c', 'services/volume/table.c', 'lib/common/block.c', 'lib/common/ring.c',
+                            'tests/fuzz/calls.c'],
+                     include=['services/volume'], hostile=True, longest=256),
     'psci': Target(own=[VMM + 'psci.c', VMM + 'random.c'], include=['vmm'], longest=256),
 }
