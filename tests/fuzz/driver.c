@@ -5,7 +5,6 @@
 #define QUEUE_BYTES 0x2000u /* of RAM for each queue: descriptors, available and used ring */
 #define AVAILABLE 0x1000u
 #define USED 0x1400u
-#define DATA 0x4000u /* the rest is for buffers */
 
 enum step {
     STEP_WRITE,
@@ -120,23 +119,33 @@ static void offer(struct driver *driver, uint32_t queue, uint16_t head)
     store(driver, ring + 2, (uint16_t)(index + 1), 2);
 }
 
-/* An honest request: up to eight buffers in a row, the first ones readable, offered. */
-static void add_chain(struct driver *driver, struct input *input)
+void driver_add(struct driver *driver, uint32_t queue, uint16_t head,
+                const struct driver_buffer *buffers, uint32_t readable, uint32_t count)
 {
-    uint8_t shape = input_8(input);
-    uint32_t queue = shape & 1, readable = shape >> 1 & 3, writable = shape >> 3 & 3;
-    uint32_t size = driver->device->queue[queue].size, count = readable + writable;
-    uint16_t head = (uint16_t)(shape >> 5);
+    uint32_t size = driver->device->queue[queue].size;
+    size = size == 0 ? 1 : size;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t index = (head + i) % (size == 0 ? 1 : size);
-        uint32_t place = queue * QUEUE_BYTES + 16 * index;
-        uint32_t unit = input_8(input);
-        store(driver, place, VIRT_RAM + DATA + 64ull * input_8(input), 8);
-        store(driver, place + 8, unit & 0x80 ? (unit & 0x7f) * 512u : unit, 4);
+        uint32_t index = (head + i) % size, place = queue * QUEUE_BYTES + 16 * index;
+        store(driver, place, buffers[i].address, 8);
+        store(driver, place + 8, buffers[i].length, 4);
         store(driver, place + 12, (i + 1 < count ? 1u : 0u) | (i >= readable ? 2u : 0u), 2);
-        store(driver, place + 14, (index + 1) % (size == 0 ? 1 : size), 2);
+        store(driver, place + 14, (index + 1) % size, 2);
     }
     offer(driver, queue, head);
+}
+
+/* A sound chain, of whatever sense to the device. */
+static void add_chain(struct driver *driver, struct input *input)
+{
+    struct driver_buffer buffers[6];
+    uint8_t shape = input_8(input);
+    uint32_t readable = shape >> 1 & 3, count = readable + (shape >> 3 & 3);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t unit = input_8(input);
+        buffers[i].address = VIRT_RAM + DRIVER_DATA + 64ull * input_8(input);
+        buffers[i].length = unit & 0x80 ? (unit & 0x7f) * 512u : unit;
+    }
+    driver_add(driver, shape & 1, shape >> 5, buffers, readable, count);
 }
 
 static void poke(struct driver *driver, struct input *input)

@@ -23,6 +23,14 @@ struct driver {
 void driver_start(struct driver *driver, struct virtio_device *device);
 /* Reset, features, queues of `size` entries, DRIVER_OK. */
 void driver_set_up(struct driver *driver, uint64_t features, uint32_t size);
+/* Offers a chain of `count` buffers, the first `readable` of them for the device to read, from descriptor `head` on. */
+struct driver_buffer {
+    uint64_t address; /* guest-physical */
+    uint32_t length;
+};
+#define DRIVER_DATA 0x4000u /* offset in RAM from which on no queue lies */
+void driver_add(struct driver *driver, uint32_t queue, uint16_t head,
+                const struct driver_buffer *buffers, uint32_t readable, uint32_t count);
 /* One step of the driver, as the input says. */
 void driver_step(struct driver *driver, struct input *input);
 

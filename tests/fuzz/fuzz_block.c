@@ -48,6 +48,8 @@ static void start(struct input *input, uint8_t choice)
     block_server_ready(&server, &geometry);
     block_client_attach(&client, link_memory, 0, 2);
     block_client_state(&client);
+    if (choice == 0xff)
+        client.state = BLOCK_LINK_FAILED;
     virtio_block_start(&block, &(struct virtio_block_setup){.disk = &client,
                                                             .buffer = buffer,
                                                             .buffer_size = BUFFER_BYTES,
@@ -107,6 +109,28 @@ static void answer_one(uint8_t choice)
     virtio_block_completions(&block);
 }
 
+/* A request as an honest driver makes it: header, up to two pieces of data, status. */
+static void ask(struct input *input)
+{
+    static const uint32_t types[] = {0, 1, 4, 8, 1, 0, 4, 2};
+    uint8_t choice = input_8(input), place = input_8(input);
+    uint32_t type = types[choice & 7], size = input_8(input), pieces = choice >> 3 & 3;
+    uint64_t sector = choice & 0x80 ? input_64(input) : input_8(input) * 8u;
+    uint8_t *header = driver.ram.bytes + DRIVER_DATA + place % 16u * 64;
+    memcpy(header, &type, 4);
+    memcpy(header + 8, &sector, 8);
+    uint64_t own = VIRT_RAM + DRIVER_DATA + place % 16u * 64;
+    struct driver_buffer buffers[5] = {{own, 16}};
+    uint32_t count = 1;
+    for (; count <= pieces; count++)
+        buffers[count] =
+            (struct driver_buffer){VIRT_RAM + DRIVER_DATA + 0x400 + count * 512u, size % 25 * 512u};
+    buffers[count++] = (struct driver_buffer){own + 32, 1};
+    driver_add(&driver, 0, place >> 4, buffers, type == 1 ? count - 1 : 1, count);
+    if (choice & 0x20)
+        block.device.notify(&block.device);
+}
+
 static void hostile_server(struct input *input)
 {
     uint32_t offset = input_16(input) % sizeof(*link_memory), length = input_8(input) % 32u;
@@ -135,6 +159,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         uint8_t step = input_8(&input);
         if ((step & 7) == 0)
             answer_one(input_8(&input));
+        else if ((step & 7) == 4)
+            ask(&input);
         else if (step == 1)
             hostile_server(&input);
         else if (step == 9)

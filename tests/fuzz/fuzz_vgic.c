@@ -75,7 +75,7 @@ static void choose(struct input *input)
     static uint16_t listed[32];
     uint8_t choice = input_8(input);
     struct vgic_query query = {.page = &page,
-                               .vcpu = choice % MOST_VCPUS,
+                               .vcpu = choice % vcpus,
                                .timer = choice >> 7,
                                .intid = listed,
                                .used = input_8(input)};
@@ -255,6 +255,25 @@ static void device_line(struct input *input)
     vgic_pulse(&vgic, 32 + spi);
 }
 
+/* What a hostile VMM leaves in the page: anything, much of it deliverable. */
+static void fill_page(const uint8_t *bytes, size_t size)
+{
+    uint64_t number = 0x9e3779b97f4a7c15;
+    for (size_t i = 0; i < size; i++)
+        number = (number ^ bytes[i]) * 0x100000001b3;
+    for (size_t at = 0; at + 8 <= sizeof(page); at += 8) {
+        number ^= number << 13, number ^= number >> 7, number ^= number << 17;
+        memcpy((uint8_t *)&page + at, &number, 8);
+    }
+    bool sparse = number & 1;
+    for (uint32_t i = 0; i < QUOLL_VM_SPIS / 64 && sparse; i++)
+        page.pending[i] &= page.pending[(i + 1) % 4] & page.priority[i], page.level[i] = 0;
+    for (uint32_t i = 0; i < QUOLL_VM_SPIS; i++) {
+        page.priority[i] &= 0x38;
+        page.target[i] %= MOST_VCPUS + 1;
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct input input = input_of(bytes, size);
@@ -276,13 +295,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
             access_registers(&input, choice);
         check_page();
     }
-    /* Last, nonsense from a hostile VMM in the page. */
-    struct input nonsense = input_of(bytes, size);
-    for (size_t i = 0; i < size && i < 64; i++) {
-        uint32_t at = input_16(&nonsense) % sizeof(page);
-        ((uint8_t *)&page)[at] ^= bytes[i];
-    }
-    page.distributor_enabled |= 1;
-    choose(&nonsense);
+    fill_page(bytes, size);
+    choose(&input);
     return 0;
 }

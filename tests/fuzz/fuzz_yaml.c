@@ -61,18 +61,29 @@ static void check_components(const struct description *description)
     }
 }
 
+/* The files that are named: the same path, or one in the description's folder. */
+static void check_paths(const struct description *description)
+{
+    for (uint32_t i = 0; i < description->vm_count; i++) {
+        char *path = description_path(description, description->vms[i].kernel);
+        HOLDS(path != NULL);
+        free(path);
+    }
+}
+
 static bool load(const char *text, char *told, size_t size)
 {
     static struct description description;
     struct report report = {.out = fmemopen(told, size, "w")};
-    bool good = description_load(&description, "x.yaml", text, &report);
+    bool good = description_load(&description, "a/x.yaml", text, &report);
     fclose(report.out);
     HOLDS(good == (report.errors == 0));
-    HOLDS(good || strncmp(told, "x.yaml:", 7) == 0);
+    HOLDS(good || strncmp(told, "a/x.yaml:", 9) == 0);
     if (good) {
         HOLDS(description.machine.cores != 0 && description.machine.cores <= QUOLL_MAX_CORES);
         check_vms(&description);
         check_components(&description);
+        check_paths(&description);
         for (uint32_t i = 0; i < SERVICE_COUNT; i++)
             check_schedule(&description, &description.services[i]);
     }

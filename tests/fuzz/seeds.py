@@ -118,6 +118,7 @@ def yaml():
         for line in range(2, text.count('\n')):
             yield '\n'.join(text.split('\n')[:line]).encode()
     yield b'vms: {a: {kernel: k}}'
+    yield b'disks: {d: {timing: {like: nvme-consumer, dilation: 4.5}}}\nvms: {a: {kernel: "${QUOLL_BUILD}/k", disks: [{disk: d}]}}'
     yield b'components: {hello: {machine: true}}'
 
 
