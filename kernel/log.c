@@ -12,6 +12,7 @@
 #include "log.h"
 #include "text.h"
 #include <quoll/log.h>
+#include <quoll/stream.h>
 #include <stdatomic.h>
 #include <stdarg.h>
 
@@ -141,7 +142,11 @@ void klog_taken_over(void)
 void klog_take_back(void)
 {
     atomic_store(&taken_back, true);
-    atomic_store(&taken_over, false);
+    if (atomic_exchange(&taken_over, false)) {
+        /* The listener may have left the console to any of its streams. */
+        for (const char *c = FRAME_BEGIN FRAME_LOG_STREAM FRAME_END; *c != 0; c++)
+            arch_early_putc(*c);
+    }
 }
 
 static void report_where(void *caller)

@@ -150,22 +150,37 @@ static void redistributor_start(uintptr_t redistributor)
     write32(frame + GICD_ISENABLER, KERNEL_INTERRUPTS);
 }
 
-#define SRE_ALL UINT64_C(0xf) /* system register interface, for EL1 too; no bypass */
+/* ICC_SRE_ELx: system register interface, no bypass of IRQ and FIQ. Without Enable (bit 3) EL1's register is trapped: it
+ * exists once per core, so no guest may set it for the others. */
+#define SRE_NO_BYPASS UINT64_C(7)
 #define CTLR_EOIMODE UINT64_C(2)
+#define CTLR_PRIORITY_BITS(ctlr) (((ctlr) >> 8 & 7) + 1)
+
+/* An interrupt that the boot loader was serving would hold back all others. */
+static void forget_active_priorities(void)
+{
+    uint64_t bits = CTLR_PRIORITY_BITS(read_register(ICC_CTLR_EL1));
+    write_register(ICC_AP1R0_EL1, 0);
+    if (bits > 5) {
+        write_register(ICC_AP1R1_EL1, 0);
+    }
+    if (bits > 6) {
+        write_register(ICC_AP1R2_EL1, 0);
+        write_register(ICC_AP1R3_EL1, 0);
+    }
+}
 
 void gic_core_start(struct core *core)
 {
     redistributor_start(core->arch.redistributor);
-    write_register(ICC_SRE_EL2, SRE_ALL);
+    write_register(ICC_SRE_EL2, SRE_NO_BYPASS);
     isb();
-    write_register(ICC_SRE_EL1, SRE_ALL & 7);
+    write_register(ICC_SRE_EL1, SRE_NO_BYPASS);
     isb();
     write_register(ICC_PMR_EL1, 0xff);
     write_register(ICC_BPR1_EL1, 0);
     write_register(ICC_CTLR_EL1, CTLR_EOIMODE);
-    write_register(
-        ICC_AP1R0_EL1,
-        0); /* an interrupt that the boot loader was serving would hold back all others */
+    forget_active_priorities();
     write_register(ICC_IGRPEN1_EL1, 1);
     isb();
 }

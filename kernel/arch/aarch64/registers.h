@@ -31,6 +31,9 @@ static inline void dsb_sy(void)
 #define ICC_IAR1_EL1 S3_0_C12_C12_0
 #define ICC_AP1R0_EL1 S3_0_C12_C9_0
 #define ICC_EOIR1_EL1 S3_0_C12_C12_1
+#define ICC_AP1R1_EL1 S3_0_C12_C9_1
+#define ICC_AP1R2_EL1 S3_0_C12_C9_2
+#define ICC_AP1R3_EL1 S3_0_C12_C9_3
 #define ICC_BPR1_EL1 S3_0_C12_C12_3
 #define ICC_CTLR_EL1 S3_0_C12_C12_4
 #define ICC_SRE_EL1 S3_0_C12_C12_5
@@ -41,12 +44,19 @@ static inline void dsb_sy(void)
 #define ICC_SRE_EL2 S3_4_C12_C9_5
 #define ICH_HCR_EL2 S3_4_C12_C11_0
 #define ICH_VTR_EL2 S3_4_C12_C11_1
+#define VTR_PREEMPTION_BITS(vtr) (((vtr) >> 26 & 7) + 1)
 #define ICH_MISR_EL2 S3_4_C12_C11_2
 #define ICH_EISR_EL2 S3_4_C12_C11_3
 #define ICH_ELRSR_EL2 S3_4_C12_C11_5
 #define ICH_VMCR_EL2 S3_4_C12_C11_7
 #define ICH_AP0R0_EL2 S3_4_C12_C8_0
+#define ICH_AP0R1_EL2 S3_4_C12_C8_1
+#define ICH_AP0R2_EL2 S3_4_C12_C8_2
+#define ICH_AP0R3_EL2 S3_4_C12_C8_3
 #define ICH_AP1R0_EL2 S3_4_C12_C9_0
+#define ICH_AP1R1_EL2 S3_4_C12_C9_1
+#define ICH_AP1R2_EL2 S3_4_C12_C9_2
+#define ICH_AP1R3_EL2 S3_4_C12_C9_3
 
 /* HCR_EL2 (Arm ARM D17.2.48) */
 #define HCR_VM (UINT64_C(1) << 0)

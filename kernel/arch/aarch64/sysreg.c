@@ -25,12 +25,15 @@ enum trapped_register {
     SGI1R = REGISTER(3u, 0u, 12u, 11u, 5u),
     ASGI1R = REGISTER(3u, 0u, 12u, 11u, 6u),
     SGI0R = REGISTER(3u, 0u, 12u, 11u, 7u),
+    ICC_SRE = REGISTER(3u, 0u, 12u, 12u, 5u),
     CNTP_TVAL = REGISTER(3u, 3u, 14u, 2u, 0u),
     CNTP_CTL = REGISTER(3u, 3u, 14u, 2u, 1u),
     CNTP_CVAL = REGISTER(3u, 3u, 14u, 2u, 2u),
 };
 #define ID_GROUP REGISTER(3u, 0u, 0u, 0u, 0u)
 #define ID_GROUP_MASK REGISTER(3u, 7u, 15u, 8u, 0u)
+#define SRE_FIXED                                                                                  \
+    7 /* system register interface, no bypass: all bits read as one and ignore writes */
 #define OP0_DEBUG 2
 #define OP1_TRACE 1
 
@@ -70,6 +73,9 @@ void sysreg_start(void)
     bool has_keys = (cpu.value[6][1] & ISAR1_KEYS) != 0 || (cpu.value[6][2] & ISAR2_KEYS) != 0;
     extras = (has_keys ? WORLD_HAS_KEYS : 0) | (PFR0_RAS(cpu.value[4][0]) ? WORLD_HAS_RAS : 0) |
              (PFR1_SME(cpu.value[4][1]) ? WORLD_HAS_SME : 0);
+    uint64_t preemption = VTR_PREEMPTION_BITS(read_register(ICH_VTR_EL2));
+    extras |= preemption > 5 ? WORLD_HAS_PRIORITIES_6 : 0;
+    extras |= preemption > 6 ? WORLD_HAS_PRIORITIES_7 : 0;
 }
 
 uint32_t sysreg_extras(void)
@@ -80,6 +86,8 @@ uint32_t sysreg_extras(void)
 static uint64_t read_value(const struct vcpu *vcpu, uint32_t which)
 {
     switch (which) {
+    case ICC_SRE:
+        return SRE_FIXED;
     case CNTP_CTL:
         return vtimer_physical_control(vcpu);
     case CNTP_CVAL:
@@ -118,6 +126,7 @@ static bool is_offered(uint64_t iss, uint32_t which)
     case ACTLR:
     case ASGI1R:
     case SGI0R:
+    case ICC_SRE:
     case CNTP_TVAL:
     case CNTP_CTL:
     case CNTP_CVAL:

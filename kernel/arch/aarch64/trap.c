@@ -85,27 +85,6 @@ static void guest_sync(struct core *core, struct thread *thread, uint64_t syndro
     }
 }
 
-/* ISS of a trapped MRS CNTFRQ_EL0, CNTPCT_EL0 or CNTVCT_EL0 (Arm ARM D17.2.37, "MSR, MRS"). */
-#define ISS_MASK_BUT_RT_OP2 0x31fc1f
-#define ISS_COUNTER_READ 0x30f801
-
-/* EL0's access to the counter is decided by CNTKCTL_EL1, which belongs to the loaded guest: what it
- * forbids is done here instead. */
-static bool emulate_counter_read(struct quoll_registers *registers, uint64_t syndrome)
-{
-    uint32_t iss = (uint32_t)ESR_ISS(syndrome);
-    uint32_t op2 = iss >> 17 & 7;
-    uint32_t rt = iss >> 5 & 31;
-    if ((iss & ISS_MASK_BUT_RT_OP2) != (ISS_COUNTER_READ & ISS_MASK_BUT_RT_OP2) || op2 > 2) {
-        return false;
-    }
-    if (rt < 31) {
-        registers->x[rt] = op2 == 0 ? arch_frequency() : arch_now();
-    }
-    registers->pc += 4;
-    return true;
-}
-
 /* Fault status codes (Arm ARM D17.2.37, DFSC) */
 #define FAULT_EXTERNAL                                                                             \
     0x10 /* synchronous external abort; on a table walk: FAULT_EXTERNAL_WALK and above */
@@ -173,11 +152,6 @@ static void component_sync(struct core *core, struct thread *thread, uint64_t sy
     case EC_WFX: /* a hint */
         thread->registers.pc += 4;
         return;
-    case EC_SYSTEM_REGISTER:
-        if (emulate_counter_read(&thread->registers, syndrome)) {
-            return;
-        }
-        break;
     default:
         break;
     }

@@ -32,7 +32,8 @@
 #define HCR_GUEST                                                                                  \
     (HCR_VM | HCR_SWIO | HCR_PTW | HCR_FMO | HCR_IMO | HCR_AMO | HCR_FB | HCR_BSU_INNER |          \
      HCR_TWI | HCR_TID3 | HCR_TSC | HCR_TIDCP | HCR_TACR | HCR_TSW | HCR_RW | HCR_TLOR | HCR_TERR)
-#define HCR_COMPONENT (HCR_VM | HCR_SWIO | HCR_FMO | HCR_IMO | HCR_AMO | HCR_DC | HCR_TGE | HCR_RW)
+#define HCR_COMPONENT                                                                              \
+    (HCR_VM | HCR_SWIO | HCR_FMO | HCR_IMO | HCR_AMO | HCR_DC | HCR_TIDCP | HCR_TGE | HCR_RW)
 
 /* CPTR_EL2 with HCR_EL2.E2H == 0 (Arm ARM D17.2.30): trap SVE, SME, trace and activity monitors */
 #define CPTR_BASE UINT64_C(0x401033ff) /* bits that are one, TZ, TSM, TTA, TAM */
@@ -84,10 +85,10 @@ void vcpu_core_start(struct core *core)
     isb();
 }
 
-/* What of SCTLR_EL1 and CNTKCTL_EL1 matters to a component, and what it must be. */
-#define SCTLR_MATTERS                                                                              \
-    (SCTLR_A | SCTLR_DZE | SCTLR_UCT | SCTLR_NTWE | SCTLR_E0E | SCTLR_UCI | SCTLR_ENTP2)
-#define SCTLR_WANTED (SCTLR_DZE | SCTLR_UCT | SCTLR_NTWE | SCTLR_UCI)
+/* What of SCTLR_EL1 and CNTKCTL_EL1 matters to a component, and what it must be. SA0 does not: by the procedure call
+ * standard a stack pointer is aligned, checked or not. */
+#define SCTLR_WANTED (SCTLR_DZE | SCTLR_UCT | SCTLR_NTWI | SCTLR_NTWE | SCTLR_UCI)
+#define SCTLR_MATTERS (SCTLR_WANTED | SCTLR_A | SCTLR_UMA | SCTLR_E0E | SCTLR_ENTP2)
 #define CNTKCTL_MATTERS (CNTKCTL_EL0VCTEN | CNTKCTL_EL0VTEN)
 #define CNTKCTL_WANTED CNTKCTL_EL0VCTEN
 

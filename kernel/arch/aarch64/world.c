@@ -27,6 +27,12 @@ void world_load(const struct world *world)
     }                                                                                              \
     if (extras & WORLD_HAS_SME) {                                                                  \
         WORLD_SME(OPERATION)                                                                       \
+    }                                                                                              \
+    if (extras & WORLD_HAS_PRIORITIES_6) {                                                         \
+        WORLD_PRIORITIES_6(OPERATION)                                                              \
+    }                                                                                              \
+    if (extras & WORLD_HAS_PRIORITIES_7) {                                                         \
+        WORLD_PRIORITIES_7(OPERATION)                                                              \
     }
 
 void world_save_extras(struct world *world, uint32_t extras)
@@ -45,6 +51,8 @@ void world_reset(struct world *world, uint32_t vcpu_index)
     WORLD_KEYS(ZERO)
     WORLD_RAS(ZERO)
     WORLD_SME(ZERO)
+    WORLD_PRIORITIES_6(ZERO)
+    WORLD_PRIORITIES_7(ZERO)
     world->vmpidr = MPIDR_RESERVED_ONE | vcpu_index;
     world->sctlr = SCTLR_RESET;
     world->cntkctl = CNTKCTL_EL0VCTEN;

@@ -45,6 +45,16 @@
     REGISTER(ap0r0,      ICH_AP0R0_EL2)                                                            \
     REGISTER(ap1r0,      ICH_AP1R0_EL2)
 
+/* Active priorities of virtual interrupts beyond the first 32, where the CPU interface preempts by 6 or 7 bits. */
+#define WORLD_PRIORITIES_6(REGISTER)                                                               \
+    REGISTER(ap0r1,      ICH_AP0R1_EL2)                                                            \
+    REGISTER(ap1r1,      ICH_AP1R1_EL2)
+#define WORLD_PRIORITIES_7(REGISTER)                                                               \
+    REGISTER(ap0r2,      ICH_AP0R2_EL2)                                                            \
+    REGISTER(ap0r3,      ICH_AP0R3_EL2)                                                            \
+    REGISTER(ap1r2,      ICH_AP1R2_EL2)                                                            \
+    REGISTER(ap1r3,      ICH_AP1R3_EL2)
+
 /* Pointer authentication keys, where the CPU has it; by encoding, so that any assembler takes them. */
 #define WORLD_KEYS(REGISTER)                                                                       \
     REGISTER(apia_low,   S3_0_C2_C1_0)                                                             \
@@ -68,7 +78,13 @@
 /* clang-format on */
 
 /* Which of the optional tables this CPU has. */
-enum world_extras { WORLD_HAS_KEYS = 1, WORLD_HAS_RAS = 2, WORLD_HAS_SME = 4 };
+enum world_extras {
+    WORLD_HAS_KEYS = 1,
+    WORLD_HAS_RAS = 2,
+    WORLD_HAS_SME = 4,
+    WORLD_HAS_PRIORITIES_6 = 8,
+    WORLD_HAS_PRIORITIES_7 = 16,
+};
 
 struct world {
 #define FIELD(field, name) uint64_t field;
@@ -76,6 +92,8 @@ struct world {
     WORLD_KEYS(FIELD)
     WORLD_RAS(FIELD)
     WORLD_SME(FIELD)
+    WORLD_PRIORITIES_6(FIELD)
+    WORLD_PRIORITIES_7(FIELD)
 #undef FIELD
 };
 
@@ -103,10 +121,11 @@ void fp_load(const struct fp_registers *registers);
 #define TIMER_STATUS (UINT64_C(1) << 2)
 
 /* SCTLR_EL1, bits that EL0 obeys even with stage 1 off and HCR_EL2.TGE set */
-#define SCTLR_A (UINT64_C(1) << 1)    /* alignment checks */
-#define SCTLR_DZE (UINT64_C(1) << 14) /* DC ZVA allowed */
-#define SCTLR_UCT (UINT64_C(1) << 15) /* CTR_EL0 readable */
-#define SCTLR_NTWI (UINT64_C(1) << 16)
+#define SCTLR_A (UINT64_C(1) << 1)     /* alignment checks */
+#define SCTLR_UMA (UINT64_C(1) << 9)   /* DAIF accessible */
+#define SCTLR_DZE (UINT64_C(1) << 14)  /* DC ZVA allowed */
+#define SCTLR_UCT (UINT64_C(1) << 15)  /* CTR_EL0 readable */
+#define SCTLR_NTWI (UINT64_C(1) << 16) /* WFI, WFE: no trap */
 #define SCTLR_NTWE (UINT64_C(1) << 18)
 #define SCTLR_SPAN (UINT64_C(1) << 23)
 #define SCTLR_E0E (UINT64_C(1) << 24) /* big-endian data */

@@ -20,6 +20,7 @@ _Thread_local struct core *host_core;
 
 void host_reset(uint32_t count)
 {
+    klog_take_back();
     memset(&host, 0, sizeof(host));
     CLEAR(components);
     CLEAR(threads);
@@ -35,7 +36,6 @@ void host_reset(uint32_t count)
     component_count = thread_count = region_count = vm_count = vcpu_count = irq_count = 0;
     log_channel = NULL;
     host_tlb_reset();
-    klog_take_back();
     core_count = count;
     host.frequency = 62500000;
     for (uint32_t i = 0; i < count; i++) {
