@@ -137,33 +137,46 @@ static enum quoll_status call_vcpu_irq(struct core *core, struct thread *thread,
     return QUOLL_OK;
 }
 
-/* Decode: [address, address + size) lies page-aligned in the VM's paged range, and is not too much for one call. */
-static enum quoll_status find_paged_range(const struct thread *thread, uint64_t handle,
-                                          uint64_t address, uint64_t size, struct vm **vm)
+/* What of a VM's guest-physical memory a call is about. */
+struct paged_range {
+    struct vm *vm;
+    ipaddr_t address;
+    uint64_t size;
+};
+
+/* Decode: the range lies page-aligned in the VM's paged range, and is not too much for one call. */
+static enum quoll_status find_paged_range(const struct thread *thread, const uint64_t argument[],
+                                          uint64_t size, struct paged_range *range)
 {
     uint32_t index;
-    enum quoll_status status = find_object(thread, handle, QUOLL_OBJECT_VM, &index);
+    enum quoll_status status = find_object(thread, argument[0], QUOLL_OBJECT_VM, &index);
     if (status != QUOLL_OK) {
         return status;
     }
-    *vm = &vms[index];
-    uint64_t start = (*vm)->paged_address.value;
-    bool inside = address >= start && address - start <= (*vm)->paged_size &&
-                  size <= (*vm)->paged_size - (address - start);
+    struct vm *vm = &vms[index];
+    uint64_t address = argument[1], start = vm->paged_address.value;
+    bool inside = address >= start && address - start <= vm->paged_size &&
+                  size <= vm->paged_size - (address - start);
     bool aligned = is_aligned(address, PAGE_SIZE) && is_aligned(size, PAGE_SIZE) && size != 0;
+    *range = (struct paged_range){vm, ipaddr(address), size};
     return inside && aligned && size <= QUOLL_MAP_BYTES ? QUOLL_OK : QUOLL_BAD_ARGUMENT;
 }
 
 #define VM_RIGHTS (QUOLL_READ | QUOLL_WRITE | QUOLL_EXECUTE)
+
+static bool rights_good(uint64_t rights)
+{
+    return (rights & ~(uint64_t)VM_RIGHTS) == 0 && (rights & QUOLL_READ) != 0;
+}
 
 static enum quoll_status call_map(struct core *core, struct thread *thread,
                                   const uint64_t argument[5])
 {
     uint64_t size = argument[4] & ~(PAGE_SIZE - 1);
     uint64_t rights = argument[4] & (PAGE_SIZE - 1);
-    struct vm *vm;
+    struct paged_range range;
     uint32_t index;
-    enum quoll_status status = find_paged_range(thread, argument[0], argument[1], size, &vm);
+    enum quoll_status status = find_paged_range(thread, argument, size, &range);
     if (status == QUOLL_OK) {
         status = find_object(thread, argument[2], QUOLL_OBJECT_REGION, &index);
     }
@@ -173,13 +186,14 @@ static enum quoll_status call_map(struct core *core, struct thread *thread,
     const struct region *region = &regions[index];
     uint64_t offset = argument[3];
     if (!is_aligned(offset, PAGE_SIZE) || offset > region->size || size > region->size - offset ||
-        (rights & ~(uint64_t)VM_RIGHTS) != 0 || (rights & QUOLL_READ) == 0) {
+        !rights_good(rights)) {
         return QUOLL_BAD_ARGUMENT;
     }
     /* Break before make (Arm ARM D8.14): the old translation must be gone before the new one. */
-    stage2_clear_pages(&vm->space, ipaddr(argument[1]), size);
-    arch_tlb_invalidate(&vm->space, ipaddr(argument[1]), size);
-    stage2_set_pages(&vm->space, ipaddr(argument[1]), paddr(region->base.value + offset), size,
+    struct stage2 *space = &range.vm->space;
+    stage2_clear_pages(space, range.address, size);
+    arch_tlb_invalidate(space, range.address, size);
+    stage2_set_pages(space, range.address, paddr(region->base.value + offset), size,
                      (uint32_t)rights);
     arch_tables_written();
     return QUOLL_OK;
@@ -188,11 +202,11 @@ static enum quoll_status call_map(struct core *core, struct thread *thread,
 static enum quoll_status call_unmap(struct core *core, struct thread *thread,
                                     const uint64_t argument[5])
 {
-    struct vm *vm;
-    enum quoll_status status = find_paged_range(thread, argument[0], argument[1], argument[2], &vm);
+    struct paged_range range;
+    enum quoll_status status = find_paged_range(thread, argument, argument[2], &range);
     if (status == QUOLL_OK) {
-        stage2_clear_pages(&vm->space, ipaddr(argument[1]), argument[2]);
-        arch_tlb_invalidate(&vm->space, ipaddr(argument[1]), argument[2]);
+        stage2_clear_pages(&range.vm->space, range.address, range.size);
+        arch_tlb_invalidate(&range.vm->space, range.address, range.size);
     }
     return status;
 }
@@ -200,62 +214,64 @@ static enum quoll_status call_unmap(struct core *core, struct thread *thread,
 static enum quoll_status call_protect(struct core *core, struct thread *thread,
                                       const uint64_t argument[5])
 {
-    struct vm *vm;
-    enum quoll_status status = find_paged_range(thread, argument[0], argument[1], argument[2], &vm);
-    if (status != QUOLL_OK) {
-        return status;
+    struct paged_range range;
+    enum quoll_status status = find_paged_range(thread, argument, argument[2], &range);
+    if (status == QUOLL_OK && !rights_good(argument[3])) {
+        status = QUOLL_BAD_ARGUMENT;
     }
-    if ((argument[3] & ~(uint64_t)VM_RIGHTS) != 0 || (argument[3] & QUOLL_READ) == 0) {
-        return QUOLL_BAD_ARGUMENT;
+    if (status == QUOLL_OK) {
+        stage2_protect_pages(&range.vm->space, range.address, range.size, (uint32_t)argument[3]);
+        arch_tlb_invalidate(&range.vm->space, range.address, range.size);
     }
-    stage2_protect_pages(&vm->space, ipaddr(argument[1]), argument[2], (uint32_t)argument[3]);
-    arch_tlb_invalidate(&vm->space, ipaddr(argument[1]), argument[2]);
-    return QUOLL_OK;
+    return status;
+}
+
+static enum quoll_status find_thread(const struct thread *thread, uint64_t handle,
+                                     struct thread **target)
+{
+    uint32_t index;
+    enum quoll_status status = find_object(thread, handle, QUOLL_OBJECT_THREAD, &index);
+    if (status == QUOLL_OK) {
+        *target = &threads[index];
+    }
+    return status;
 }
 
 static enum quoll_status call_thread_control(struct core *core, struct thread *thread,
                                              const uint64_t argument[5])
 {
-    uint32_t index;
-    enum quoll_status status = find_object(thread, argument[0], QUOLL_OBJECT_THREAD, &index);
+    struct thread *target;
+    enum quoll_status status = find_thread(thread, argument[0], &target);
+    if (status == QUOLL_OK && argument[1] != QUOLL_THREAD_SUSPEND &&
+        argument[1] != QUOLL_THREAD_RESUME) {
+        status = QUOLL_BAD_ARGUMENT;
+    }
     if (status != QUOLL_OK) {
         return status;
     }
-    uint32_t request;
-    switch (argument[1]) {
-    case QUOLL_THREAD_SUSPEND:
-        request = THREAD_REQUEST_SUSPEND;
-        break;
-    case QUOLL_THREAD_RESUME:
-        request = THREAD_REQUEST_RESUME;
-        break;
-    default:
-        return QUOLL_BAD_ARGUMENT;
-    }
+    bool suspend = argument[1] == QUOLL_THREAD_SUSPEND;
     /* Of two opposite requests that the owner has not seen yet, the later one counts. */
-    atomic_fetch_and(&threads[index].request,
-                     ~(uint32_t)(THREAD_REQUEST_SUSPEND | THREAD_REQUEST_RESUME));
-    atomic_fetch_or(&threads[index].request, request);
-    thread_poke(core, &threads[index]);
+    atomic_fetch_and(&target->request, ~(uint32_t)(THREAD_REQUEST_SUSPEND | THREAD_REQUEST_RESUME));
+    atomic_fetch_or(&target->request, suspend ? THREAD_REQUEST_SUSPEND : THREAD_REQUEST_RESUME);
+    thread_poke(core, target);
     return QUOLL_OK;
 }
 
 static enum quoll_status call_thread_budget(struct core *core, struct thread *thread,
                                             const uint64_t argument[5])
 {
-    uint32_t index;
-    enum quoll_status status = find_object(thread, argument[0], QUOLL_OBJECT_THREAD, &index);
-    if (status != QUOLL_OK) {
-        return status;
+    struct thread *target;
+    enum quoll_status status = find_thread(thread, argument[0], &target);
+    if (status == QUOLL_OK && (argument[1] == 0 || argument[1] > argument[2] ||
+                               argument[2] > arch_frequency() * SCHED_LONGEST_PERIOD)) {
+        status = QUOLL_BAD_ARGUMENT;
     }
-    if (argument[1] == 0 || argument[1] > argument[2] ||
-        argument[2] > arch_frequency() * SCHED_LONGEST_PERIOD) {
-        return QUOLL_BAD_ARGUMENT;
+    if (status == QUOLL_OK) {
+        atomic_store(&target->new_share, sched_share_pack(argument[1], argument[2]));
+        atomic_fetch_or(&target->request, THREAD_REQUEST_BUDGET);
+        thread_poke(core, target);
     }
-    atomic_store(&threads[index].new_share, sched_share_pack(argument[1], argument[2]));
-    atomic_fetch_or(&threads[index].request, THREAD_REQUEST_BUDGET);
-    thread_poke(core, &threads[index]);
-    return QUOLL_OK;
+    return status;
 }
 
 static enum quoll_status call_machine_control(struct core *core, struct thread *thread,
