@@ -24,6 +24,7 @@ void cpu_main(uint64_t cpu);
 
 __attribute__((visibility("hidden"))) uint64_t cpu_vectors;
 static volatile bool cpu_started[CPUS_MAX];
+static volatile bool stays_awake; /* secondary CPUs spin instead of sleeping */
 static uint32_t passed, failed;
 
 static volatile uint32_t faults;
@@ -282,6 +283,18 @@ static void check_priority_mask(void)
     check("and lets them through", wait_for(0, before + 1, 100));
 }
 
+/* It exists once per core: what a guest writes must not reach the next one. */
+static void check_controller_stays(void)
+{
+    write_system(S3_0_C12_C12_5,
+                 0); /* ICC_SRE_EL1: back to the memory-mapped interface, with bypass */
+    sync();
+    check("the interrupt controller cannot be switched over", read_system(S3_0_C12_C12_5) == 7);
+    uint32_t before = taken[0].count;
+    sgi_send(3, 0);
+    check("and still works", wait_for(0, before + 1, 100));
+}
+
 static void check_eoi(void)
 {
     uint64_t start = counter();
@@ -297,6 +310,13 @@ void cpu_main(uint64_t cpu)
     interrupts_start_cpu();
     cpu_started[cpu] = true;
     interrupts_on();
+    for (;;) {
+        if (stays_awake) {
+            __asm__ volatile("yield");
+        } else {
+            wait_for_interrupt();
+        }
+    }
 }
 
 static uint32_t start_cpus(void)
@@ -310,6 +330,7 @@ static uint32_t start_cpus(void)
         }
         uint64_t end = counter() + 1000 * MILLISECOND;
         while (!cpu_started[count] && counter() < end) {
+            __asm__ volatile("yield"); /* with -icount CPUs take turns */
         }
         if (!cpu_started[count]) {
             check("a secondary CPU starts", false);
@@ -321,6 +342,26 @@ static uint32_t start_cpus(void)
     print_number(count);
     print(" CPUs\n");
     return count;
+}
+
+/* From before it is sent to the handler, on a CPU that has nothing else to do. */
+static void measure_sgi(const char *name, uint32_t cpu)
+{
+    uint64_t sum = 0;
+    bool good = true;
+    for (uint32_t i = 0; i < ROUNDS && good; i++) {
+        uint32_t before = taken[cpu].count;
+        uint64_t rest = counter() + MILLISECOND / 100;
+        while (counter() < rest) {
+            __asm__ volatile("yield");
+        }
+        uint64_t start = counter();
+        sgi_send(3, cpu);
+        good = wait_for(cpu, before + 1, 1000);
+        sum += taken[cpu].at - start;
+    }
+    check(name, good);
+    check_number("  instructions for each, one way", instructions(sum, ROUNDS), 0, UINT64_MAX);
 }
 
 static void check_sgi_between(uint32_t cpus)
@@ -341,6 +382,13 @@ static void check_sgi_between(uint32_t cpus)
                      UINT64_MAX);
     }
     if (cpus > 1) {
+        measure_sgi("1000 SGIs to a sleeping CPU", 1);
+        stays_awake = true;
+        uint32_t woken = taken[1].count;
+        sgi_send(3, 1);
+        wait_for(1, woken + 1, 100);
+        measure_sgi("1000 SGIs to a running CPU", 1);
+        stays_awake = false;
         uint32_t before = taken[cpus - 1].count;
         __asm__ volatile("dsb sy" ::: "memory");
         write_system(S3_0_C12_C11_5, 1UL << 40 | 4UL << 24);
@@ -389,6 +437,7 @@ void guest_main(uint64_t device_tree)
     interrupts_on();
     check_own_sgi();
     check_priority_mask();
+    check_controller_stays();
     check_eoi();
     check_timer();
     check_timer_disabled();
