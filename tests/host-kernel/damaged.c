@@ -14,7 +14,7 @@
 #include "spaces.h"
 #include <string.h>
 
-#define BOOTS 4u
+#define BOOTS 8u
 
 static uint64_t nonsense(uint64_t before)
 {

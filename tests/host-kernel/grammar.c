@@ -135,6 +135,15 @@ static uint64_t deadline(void)
     }
 }
 
+/* Eight characters: any, or a word, at times at the end of a line. */
+static uint64_t text(void)
+{
+    static const uint64_t word = UINT64_C(0x006c6c6f75712020);
+    if (random_once_in(3))
+        return random_word();
+    return word | (uint64_t)(random_once_in(8) ? '\n' : ' ') << 56;
+}
+
 /* Now and then one that no VM can have. */
 static uint64_t rights(void)
 {
@@ -210,7 +219,7 @@ static uint64_t fitting(const struct thread *thread, enum kind kind)
     case KIND_LENGTH:
         return random_below(34);
     case KIND_TEXT:
-        return random_once_in(3) ? random_word() : UINT64_C(0x0a6c6c6c6c207465);
+        return text();
     }
     return 0;
 }

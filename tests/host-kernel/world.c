@@ -62,10 +62,13 @@ void world_prepare(void)
 bool world_check(char *reason, size_t reason_size)
 {
     struct devicetree tree;
-    klog_start();
+    struct devicetree_range uart;
     snprintf(reason, reason_size, "not a device tree");
-    return devicetree_open(&tree, world.memory + TREE_OFFSET, MACHINE_TREE_BYTES) &&
-           machine_find(&tree, &machine, reason, reason_size) &&
+    if (!devicetree_open(&tree, world.memory + TREE_OFFSET, MACHINE_TREE_BYTES))
+        return false;
+    machine_find_uart(&tree, &uart);
+    klog_start();
+    return machine_find(&tree, &machine, reason, reason_size) &&
            image_check(world.image, sizeof(*world.image), &system_image, reason, reason_size);
 }
 

@@ -207,6 +207,21 @@ static void add_object(uint32_t type, uint32_t count)
     snprintf(object->name, sizeof(object->name), "object%u", COUNT(object));
 }
 
+/* The names of signals that the component receives, if a look at random finds one. */
+static void add_received(uint32_t component)
+{
+    uint32_t channel = random_below(COUNT(channel)), irq = random_below(WORLD_IRQS);
+    if (image->threads[image->channels[channel].thread].component == component) {
+        add_object(QUOLL_OBJECT_RECEIVE, 1);
+        image->objects[COUNT(object) - 1].index = channel;
+    }
+    if (irq < COUNT(irq) && image->threads[image->irqs[irq].thread].component == component) {
+        add_object(QUOLL_OBJECT_RECEIVE, 1);
+        image->objects[COUNT(object) - 1].index = irq;
+        image->objects[COUNT(object) - 1].argument = 1;
+    }
+}
+
 /* Whatever a component can have, with what a VMM needs more often than chance gives it. */
 static void make_objects(void)
 {
@@ -260,6 +275,7 @@ static void make_objects(void)
         }
         if (random_once_in(4))
             add_object(QUOLL_OBJECT_MACHINE, 1);
+        add_received(i);
         component->object_count = COUNT(object) - component->first_object;
     }
 }
