@@ -119,8 +119,22 @@ static const struct vm *some_vm(void)
 static uint64_t paged_address(void)
 {
     const struct vm *vm = some_vm();
-    return vm->paged_address.value +
-           random_below((uint32_t)(vm->paged_size / PAGE_SIZE) + 1) * PAGE_SIZE;
+    uint32_t pages = (uint32_t)(vm->paged_size / PAGE_SIZE);
+    if (random_once_in(8))
+        return vm->paged_address.value + vm->paged_size - random_below(3) * PAGE_SIZE;
+    return vm->paged_address.value + random_below(pages + 1) * PAGE_SIZE;
+}
+
+/* Near the start or the end of a region that the thread could mean. */
+static uint64_t offset(const struct thread *thread)
+{
+    uint64_t handle = handle_of(thread, QUOLL_OBJECT_REGION, QUOLL_OBJECT_REGION);
+    uint32_t pages = random_below(32);
+    if (handle >= thread->component->object_count || !random_once_in(4))
+        return pages * PAGE_SIZE;
+    const struct object *object = &objects[thread->component->first_object + handle];
+    return object->type == QUOLL_OBJECT_REGION ? regions[object->index].size - pages / 8 * PAGE_SIZE
+                                               : 0;
 }
 
 static uint64_t deadline(void)
@@ -205,7 +219,7 @@ static uint64_t fitting(const struct thread *thread, enum kind kind)
     case KIND_PAGED_ADDRESS:
         return paged_address();
     case KIND_OFFSET:
-        return random_below(32) * PAGE_SIZE;
+        return offset(thread);
     case KIND_SIZE_AND_RIGHTS:
         return page_count() * PAGE_SIZE | rights();
     case KIND_SIZE:

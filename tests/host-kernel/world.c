@@ -1,6 +1,7 @@
 /* Booting a random world; see world.h. */
 #include "world.h"
 #include "../unit/kernel/machine_tree.h"
+#include "../unit/kernel/system_image.h"
 #include "host.h"
 #include "log.h"
 #include "random.h"
@@ -96,6 +97,7 @@ void world_boot(void)
 {
     char reason[240];
     world_prepare();
+    image_seal(&world.image->header);
     if (!world_check(reason, sizeof(reason))) {
         fprintf(stderr, "the world does not boot: %s\n", reason);
         abort();

@@ -62,7 +62,7 @@ extern struct world world;
 /* Makes the next world from random_state. */
 void world_boot(void);
 
-/* Its steps. A machine with memory, device tree and image, all from random_state... */
+/* Its steps. A machine with memory, device tree and image (not sealed), all from random_state... */
 void world_prepare(void);
 /* ...looked at by the kernel; false: refused, `reason` tells why... */
 bool world_check(char *reason, size_t reason_size);

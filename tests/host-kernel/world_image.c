@@ -5,7 +5,6 @@
  * suspend it, so that a world does not fall asleep for good. Sizes are small, so that random numbers meet; priorities are few, so that equals compete.
  */
 #include "world_image.h"
-#include "../unit/kernel/system_image.h"
 #include "random.h"
 #include <stddef.h>
 #include <stdio.h>
@@ -146,7 +145,8 @@ static void make_vm(uint32_t index)
     vm->paged_address = PAGED_ADDRESS + random_below(1024) * QUOLL_PAGE_SIZE;
     vm->paged_size =
         random_once_in(8) ? 0 : (1 + random_below(WORLD_PAGED_PAGES)) * QUOLL_PAGE_SIZE;
-    guest_region[index] = add_ram("guest", index, (16 + random_below(1100)) * QUOLL_PAGE_SIZE);
+    uint32_t guest_pages = 16 + random_below(random_once_in(4) ? 1100 : 64);
+    guest_region[index] = add_ram("guest", index, guest_pages * QUOLL_PAGE_SIZE);
     map(index, "guest", guest_region[index], rw, GUEST_IN_VMM_ADDRESS);
     map(index, "", guest_region[index], rwx, GUEST_ADDRESS);
     image->mappings[COUNT(mapping) - 1].space_kind = IMAGE_SPACE_VM;
@@ -286,7 +286,8 @@ static void make_header(void)
     header->magic = IMAGE_MAGIC;
     header->version = IMAGE_VERSION;
     header->header_size = sizeof(*header);
-    header->total_size = header->checked_size = sizeof(*image);
+    header->total_size = sizeof(*image);
+    header->checked_size = offsetof(struct world_image, content);
     snprintf(header->label, sizeof(header->label), "a random world");
     struct image_table *table = header->tables;
 #define TABLE(name, limit)                                                                         \
@@ -311,5 +312,4 @@ void world_image_make(struct world_image *to)
     for (uint32_t i = 0; i < sizeof(image->content); i++)
         image->content[i] = (uint8_t)(i * 7 + 1);
     make_header();
-    image_seal(&image->header);
 }

@@ -4,7 +4,7 @@
 
 #include "world.h"
 
-/* Fills in `image` from the random numbers, sealed. */
+/* Fills in `image` from the random numbers. It is not sealed. */
 void world_image_make(struct world_image *image);
 
 #endif
