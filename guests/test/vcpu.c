@@ -24,7 +24,7 @@ void cpu_main(uint64_t cpu);
 
 __attribute__((visibility("hidden"))) uint64_t cpu_vectors;
 static volatile bool cpu_started[CPUS_MAX];
-static volatile bool stays_awake; /* secondary CPUs spin instead of sleeping */
+static volatile uint32_t awake_cpu; /* this secondary CPU spins instead of sleeping; 0: all sleep */
 static uint32_t passed, failed;
 
 static volatile uint32_t faults;
@@ -311,7 +311,7 @@ void cpu_main(uint64_t cpu)
     cpu_started[cpu] = true;
     interrupts_on();
     for (;;) {
-        if (stays_awake) {
+        if (cpu == awake_cpu) {
             __asm__ volatile("yield");
         } else {
             wait_for_interrupt();
@@ -357,7 +357,7 @@ static void measure_sgi(const char *name, uint32_t cpu)
         }
         uint64_t start = counter();
         sgi_send(3, cpu);
-        good = wait_for(cpu, before + 1, 1000);
+        good = wait_for(cpu, before + 1, 10000);
         sum += taken[cpu].at - start;
     }
     check(name, good);
@@ -373,7 +373,7 @@ static void check_sgi_between(uint32_t cpus)
         for (uint32_t i = 0; i < ROUNDS && good; i++) {
             uint32_t before = taken[0].count;
             sgi_send(1, cpu);
-            good = wait_for(0, before + 1, 1000) && newest(0) == 2;
+            good = wait_for(0, before + 1, 10000) && newest(0) == 2;
         }
         uint64_t ticks = counter() - start;
         reply_sgi_to = UINT32_MAX;
@@ -383,12 +383,12 @@ static void check_sgi_between(uint32_t cpus)
     }
     if (cpus > 1) {
         measure_sgi("1000 SGIs to a sleeping CPU", 1);
-        stays_awake = true;
+        awake_cpu = 1;
         uint32_t woken = taken[1].count;
         sgi_send(3, 1);
-        wait_for(1, woken + 1, 100);
+        wait_for(1, woken + 1, 10000);
         measure_sgi("1000 SGIs to a running CPU", 1);
-        stays_awake = false;
+        awake_cpu = 0;
         uint32_t before = taken[cpus - 1].count;
         __asm__ volatile("dsb sy" ::: "memory");
         write_system(S3_0_C12_C11_5, 1UL << 40 | 4UL << 24);
