@@ -171,6 +171,20 @@ static void add_doorbell(struct assembly *assembly, uint32_t vmm, uint32_t vm_in
     free(name);
 }
 
+/* Memory behind the guest's RAM that is not there until the VMM maps it, page by page. */
+static void add_paged(struct assembly *assembly, const struct vm *vm, uint32_t vmm,
+                      struct image_vm *record)
+{
+    struct model *model = assembly->model;
+    if (vm->paged == 0)
+        return;
+    uint32_t region = model_ram(model, "paged", vm->paged);
+    record->paged_address = GUEST_RAM_ADDRESS + vm->memory;
+    record->paged_size = vm->paged;
+    model_map(model, vmm, region, "paged", READ_WRITE);
+    model_object(model, vmm, "paged", QUOLL_OBJECT_REGION, region, 0);
+}
+
 static void add_guest(struct assembly *assembly, const struct vm *vm, uint32_t vmm)
 {
     struct model *model = assembly->model;
@@ -191,6 +205,7 @@ static void add_guest(struct assembly *assembly, const struct vm *vm, uint32_t v
     uint32_t tree = model_special(model, "device-tree", IMAGE_REGION_DEVICE_TREE, IMAGE_NONE);
     model_map(model, vmm, tree, "device-tree", QUOLL_READ);
     model_object(model, vmm, "vm", QUOLL_OBJECT_VM, index, 0);
+    add_paged(assembly, vm, vmm, record);
     add_vcpus(assembly, vm, vmm, index);
     for (uint32_t slot = 0; slot < VMM_SLOT_DISK + vm->volume_count; slot++)
         add_doorbell(assembly, vmm, index, slot);

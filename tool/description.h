@@ -68,6 +68,7 @@ struct vm {
     struct node node;
     const char *name;
     uint64_t memory;
+    uint64_t paged; /* bytes behind the memory that a VMM of the user's own maps; 0: none */
     const char *kernel, *initrd, *command_line; /* initrd NULL: none */
     struct node kernel_node, initrd_node;
     uint32_t vcpu_count;

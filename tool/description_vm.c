@@ -224,6 +224,16 @@ static void read_vm_devices(const struct description *description, struct vm *vm
     read_schedule(description, node, &vm->devices);
 }
 
+static void read_paged(struct vm *vm, struct node node)
+{
+    vm->paged = node_size(node, "a VM's `paged`", 0);
+    if (vm->paged % QUOLL_PAGE_SIZE == 0 && vm->paged <= 1ULL << 30)
+        return;
+    node_error(node, "a VM's paged range is a multiple of 4 KiB, at most 1 GiB; write for example "
+                     "2 MiB");
+    vm->paged = 0;
+}
+
 static void read_command_line(struct vm *vm, struct node node)
 {
     vm->command_line = node_text(node, "`command_line`", "console=hvc0");
@@ -234,9 +244,9 @@ static void read_command_line(struct vm *vm, struct node node)
 
 static void read_vm(struct description *description, struct node key, struct node node)
 {
-    static const char *const keys[] = {"memory",       "vcpus", "kernel",   "initrd",
-                                       "command_line", "disks", "priority", "budget",
-                                       "rapilog",      "seed",  "devices",  NULL};
+    static const char *const keys[] = {"memory",  "vcpus",    "kernel", "initrd",  "command_line",
+                                       "disks",   "priority", "budget", "rapilog", "seed",
+                                       "devices", "paged",    NULL};
     if (!node_check_name(key, "a VM", DESCRIPTION_NAME) || !node_expect_map(node, "a VM"))
         return;
     struct vm *vm = &description->vms[description->vm_count];
@@ -245,6 +255,7 @@ static void read_vm(struct description *description, struct node key, struct nod
     if (strcmp(vm->name, FRAME_LOG_STREAM) == 0)
         node_error(key, "the log is called `%s`; use another name for the VM", vm->name);
     read_vm_memory(vm, node_get(node, "memory"));
+    read_paged(vm, node_get(node, "paged"));
     read_vcpus(description, vm, node_get(node, "vcpus"));
     vm->kernel_node = node_get(node, "kernel");
     vm->kernel = node_text(vm->kernel_node, "`kernel`", NULL);

@@ -172,6 +172,8 @@ static void values_of_the_wrong_kind_are_refused(void **state)
            "such as 512 MiB");
     expect("vms:\n  a:\n    kernel: k\n    memory: 1 MiB\n",
            "x.yaml:4:13: a VM's memory is a multiple of 2 MiB, from 16 MiB");
+    expect("vms:\n  a:\n    kernel: k\n    paged: 2 GiB\n",
+           "x.yaml:4:12: a VM's paged range is a multiple of 4 KiB, at most 1 GiB");
     expect("vms:\n  a:\n    kernel: k\n    vcpus: two\n",
            "x.yaml:4:12: `vcpus` is a number from 1 to 16, not `two`; write for example 1");
     expect("vms:\n  a:\n    kernel: k\n    priority: 300\n",

@@ -299,6 +299,20 @@ static void files_that_are_no_good_are_refused(void **state)
     refused("vms: {a: {kernel: Image, initrd: nothing}}\n", "x.yaml:1:34: the initrd `");
 }
 
+static void a_paged_range_is_behind_the_memory_and_empty(void **state)
+{
+    struct made made = make_good("vms:\n  a: {kernel: Image, memory: 64 MiB, paged: 2 MiB}\n");
+    const struct image_vm *vm = &made.image.vms[0];
+    assert_int_equal(vm->paged_address, 0x44000000);
+    assert_int_equal(vm->paged_size, 2 << 20);
+    const struct image_mapping *paged = mapping(&made, "vmm.a", "paged");
+    assert_non_null(paged);
+    for (uint32_t i = 0; i < made.image.mapping_count; i++)
+        if (made.image.mappings[i].region == paged->region)
+            assert_int_equal(made.image.mappings[i].space_kind, IMAGE_SPACE_COMPONENT);
+    discard(&made);
+}
+
 static void a_folder_beside_the_description_is_not_taken_for_a_component(void **state)
 {
     char path[512];
@@ -323,6 +337,7 @@ int main(void)
         cmocka_unit_test(the_supervisor_reaches_every_vcpu_and_hears_of_faults),
         cmocka_unit_test(components_of_the_users_own_are_connected),
         cmocka_unit_test(files_that_are_no_good_are_refused),
+        cmocka_unit_test(a_paged_range_is_behind_the_memory_and_empty),
         cmocka_unit_test(a_folder_beside_the_description_is_not_taken_for_a_component),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
