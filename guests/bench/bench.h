@@ -64,8 +64,8 @@ static inline uint64_t ticks_from_us(uint64_t us)
 #define PARTS 16u /* of a tick: instructions, under -icount shift=0 */
 struct taken {
     volatile uint32_t count; /* interrupts so far */
-    volatile uint64_t at;    /* counter value when the newest timer interrupt was acknowledged */
-    volatile uint64_t part;  /* and the part of a tick that had passed by then */
+    volatile uint64_t at;    /* counter value when the newest was acknowledged */
+    volatile uint64_t part;  /* of a timer interrupt: the part of a tick that had passed */
     uint64_t pad[5];
 };
 extern struct taken taken[CPUS_MAX];
@@ -105,6 +105,10 @@ void scale_cpu(uint32_t cpu);
 /* neighbour.c: two VMs on one core. One sleeps and wakes, one watches how long it is away. */
 void neighbour(uint64_t start, uint64_t length, bool floating_point);
 void watch(uint64_t start, uint64_t length, bool floating_point);
+
+/* pager.c: what a VMM made for it does (tests/components/bench-vmm.c) */
+void measure_pager(void);
+void measure_injection(void);
 
 /* main.c: keeps one result. */
 void result(const char *name, uint64_t ticks, uint64_t rounds);

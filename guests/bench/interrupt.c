@@ -119,9 +119,9 @@ void interrupt_serve(void)
     if (intid >= INTID_SPECIAL) {
         return;
     }
+    own->at = now;
     if (intid == INTID_TIMER) {
         own->part = part_of_tick(now);
-        own->at = now;
         write_system(cntv_ctl_el0, 0);
     } else if (intid == SGI_PING && reply_to != UINT32_MAX) {
         sgi_send(SGI_REPLY, reply_to);

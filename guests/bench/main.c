@@ -4,6 +4,7 @@
  *
  *     micro      traps, interrupts of this CPU and between CPUs     devices   what a device thread on another core does
  *     onecore    the same by one on this core, of lower priority
+ *     pager      a VMM's paging and injection, by a VMM made for it
  *     disk       block requests                                     scale     exits of all CPUs, START and LENGTH
  *     watch, neighbour, and with floating point watchfp, neighbourfp          START and LENGTH
  */
@@ -120,6 +121,9 @@ void guest_main(uint64_t device_tree)
         measure_entropy_device();
     } else if (is_mode("onecore")) {
         measure_one_core();
+    } else if (is_mode("pager")) {
+        measure_pager();
+        measure_injection();
     } else if (is_mode("disk")) {
         measure_disks();
     } else if (is_mode("scale")) {

@@ -45,7 +45,7 @@ def results(output, what):
     """{name: ns of one round} from the lines "bench NAME TICKS ROUNDS"."""
     if 'bench: done' not in output:
         raise Failure(f'{what}: the benchmark guest did not finish; it said:\n{output[-2000:]}')
-    found = re.findall(r'^(?:bench-signal: )?bench (\w+) (\d+) (\d+)\r?$', output, re.M)
+    found = re.findall(r'^(?:[\w.-]+: )?bench (\w+) (\d+) (\d+)\r?$', output, re.M)
     return {name: int(ticks) * NS_PER_TICK / max(1, int(rounds)) for name, ticks, rounds in found}
 
 
@@ -55,11 +55,11 @@ def bare(mode, cpus, icount, *more):
     return run(command + (['-icount', ICOUNT] if icount else []), 120, f'{mode} on the bare machine')
 
 
-def quoll(text, icount, *more, seconds=120):
-    """What the guests of a system say; `text` is its description."""
+def quoll(text, icount, *more, seconds=120, vmm=None):
+    """What the guests of a system say, and its log. `text` is its description; `vmm` takes the place of Quoll's own."""
     with tempfile.TemporaryDirectory(prefix='quoll-bench-') as folder:
-        for name in re.findall(r'file://(\S+)', text):  # a component of the benchmark's own in the place of Quoll's
-            os.symlink(name, os.path.join(folder, os.path.basename(name)))
+        if vmm is not None:
+            os.symlink(vmm, os.path.join(folder, 'vmm'))
         place = os.path.join(folder, 'system.yaml')
         with open(place, 'w', encoding='utf-8') as out:
             out.write(text)

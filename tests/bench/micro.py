@@ -21,6 +21,7 @@ DISKS = '''    rapilog: {hold_up: 1 s}
       - {disk: disk0, label: plain}
       - {disk: disk0, label: log, filter: rapilog}
 '''
+PAGER = os.path.join(machine.TARGET, 'tests', 'components', 'bench-vmm.elf')
 MARK_FIRST, MARK_LAST = '1', '2'
 DISK_ROUNDS = 300  # in guests/bench/virtio.c
 
@@ -80,15 +81,15 @@ def plugin():
 
 
 def read_marks(place):
-    """[(mark, instructions until then)]"""
+    """[(mark, instructions until then, those outside of the guest)]"""
     with open(place, encoding='utf-8') as lines:
-        return [(name, int(count)) for name, count in (line.split() for line in lines)]
+        return [(name, int(count), int(outside)) for name, count, outside in (line.split() for line in lines)]
 
 
 def counted(marks, names):
     """Instructions of one round between the marks, for each benchmark in turn."""
-    first = [count for mark, count in marks if mark == MARK_FIRST]
-    last = [count for mark, count in marks if mark == MARK_LAST]
+    first = [count for mark, count, _ in marks if mark == MARK_FIRST]
+    last = [count for mark, count, _ in marks if mark == MARK_LAST]
     return {name: (b - a) / DISK_ROUNDS for name, a, b in zip(names, first, last)}
 
 
@@ -135,12 +136,13 @@ def bare(icount):
 
 def quoll(icount):
     """The same on Quoll."""
-    def of(text, vm='guest'):
-        return machine.results(machine.quoll(text, icount)[vm], f'{vm} on Quoll')
+    def of(text, vm='guest', **more):
+        return machine.results(machine.quoll(text, icount, **more)[vm], f'{vm} on Quoll')
     found = of(machine.system(3, machine.vm('guest', 'micro', '[1, 2, 1]')))
     found |= of(machine.system(2, machine.vm('guest', 'devices', '[1]')))
     found |= of(machine.system(2, machine.vm('guest', 'onecore', '[1]', ONE_CORE_DEVICES)))
     found |= of(f'machine: {{cores: 3, cpu: {machine.CPU}}}\n{SIGNALS}', 'log')
+    found |= of(machine.system(2, machine.vm('guest', 'pager', '[1]', '    paged: 2 MiB\n')), 'log', vmm=PAGER)
     found |= of(switch_system(icount, ''), 'watcher')
     found |= of(switch_system(icount, 'fp'), 'watcher')
     return found
