@@ -12,7 +12,7 @@
 #include "driver.h"
 #include "virtio/block.h"
 
-#define BUFFER_BYTES 65536u
+#define BUFFER_BYTES 32768u
 #define SECTORS 4096u
 
 static struct virtio_block block;

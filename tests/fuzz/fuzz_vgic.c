@@ -296,6 +296,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         check_page();
     }
     fill_page(bytes, size);
-    choose(&input);
+    struct input again = input_of(bytes, size);
+    choose(&again);
     return 0;
 }

@@ -122,7 +122,18 @@ def yaml():
     yield b'components: {hello: {machine: true}}'
 
 
-SEEDS = {'gpt': gpt, 'image': image, 'devicetree': devicetree, 'elf': elf, 'yaml': yaml}
+def block():
+    """Requests of each kind, answered; more than there is space for; answers after the driver broke its queue."""
+    def ask(kind, place, size, sector=1):
+        return bytes([4, kind | 0x20, place, size, sector])
+    for start in (b'\x83\0', b'\x80\0', b'\x8b\0', b'\xff\0'):
+        yield start + b''.join(ask(kind | pieces << 3, place << 4 | place, 4) + b'\0\0'
+                               for place, (kind, pieces) in enumerate([(0, 1), (1, 2), (2, 0), (3, 1), (7, 0)]))
+        yield start + b''.join(ask(0x18, 3 * place << 4 | place, 24) for place in range(5)) + b'\0\0' * 12
+    yield b'\x83\0' + ask(0x08, 0, 1) + b'\x0e\x63' + b'\x05' + b'\x06\xc0\x1c\x00' + b'\0\0'
+
+
+SEEDS = {'block': block, 'gpt': gpt, 'image': image, 'devicetree': devicetree, 'elf': elf, 'yaml': yaml}
 
 
 def main(folder):
