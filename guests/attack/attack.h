@@ -127,7 +127,8 @@ enum probe_result probe_write(uint64_t address, uint32_t kind);
 enum probe_result probe_fetch(uint64_t address);
 /* True when the guest has something of its own there. */
 bool probe_is_own(uint64_t address);
-/* Addresses that an attacker would try: the n-th of the fixed ones, then random ones. */
+/* Addresses that an attacker would try: the n-th of the fixed ones (first those around its own memory), then random ones. */
+#define PROBE_AROUND_RAM 8u
 uint64_t probe_address(uint32_t n);
 uint32_t probe_address_count(void);
 
@@ -194,6 +195,7 @@ void attack_vectors(void);   /* catch.S */
     ATTACK(attack_disk_bounds, "disk-bounds")                                                      \
     ATTACK(attack_disk_race, "disk-race")                                                          \
     ATTACK(attack_disk_flood, "disk-flood")                                                        \
+    ATTACK(attack_device_flood, "device-flood")                                                    \
     ATTACK(attack_console_flood, "console-flood")                                                  \
     ATTACK(attack_spin, "spin-masked")                                                             \
     ATTACK(attack_exit_storm, "exit-storm")                                                        \

@@ -5,11 +5,21 @@
 
 #define TEXT_BYTES 4096u
 
+#define MILLISECONDS_PER_SLICE                                                                     \
+    100u /* very lenient: the host of an emulator has other things to do */
+
+/* The victim, on the same core, is away while this runs, and this while the victim runs: both see the other's time slices. */
 void attack_spin(struct outcome *outcome)
 {
-    uint64_t end = attack_end();
-    while (counter() < end) {
+    uint64_t begin = counter(), end = attack_end(), last = begin, slices = 0;
+    while (last < end) {
+        uint64_t now = counter();
+        slices += now - last > 2 * MILLISECOND;
+        last = now;
         outcome->attempts++;
+    }
+    if (slices < (end - begin) / MILLISECOND / MILLISECONDS_PER_SLICE) {
+        outcome_hole(outcome, "the core was not taken away from a guest that spins", slices);
     }
     outcome->shows =
         "the host's deadline interrupt is not the guest's to mask: the victim got its share";
@@ -30,6 +40,30 @@ void attack_exit_storm(struct outcome *outcome)
     }
     outcome_add(outcome, both, "CPU 1 did not start", 0);
     outcome->shows = "an exit runs on the attacker's own budget: the victim got its share";
+}
+
+/* Keeps the device thread of its VMM busy without end: every request asks for as many random bytes as one gets. */
+void attack_device_flood(struct outcome *outcome)
+{
+    static struct queue queue __attribute__((aligned(4096)));
+    struct virtio entropy;
+    uint64_t end = attack_end();
+    virtio_start(&entropy, virtio_find(VIRTIO_ENTROPY), 0, &queue);
+    for (uint16_t i = 0; i < QUEUE_ENTRIES; i++) {
+        queue.descriptors[i] = (struct descriptor){(uint64_t)scratch, 4096, WRITE, 0};
+        virtio_offer(&entropy, i);
+    }
+    while (counter() < end) {
+        while (queue.used_index != entropy.seen) {
+            virtio_offer(&entropy, (uint16_t)queue.used[entropy.seen % QUEUE_ENTRIES].id);
+            entropy.seen++;
+            outcome->attempts++;
+        }
+    }
+    write32(entropy.slot + VIRTIO_STATUS, 0);
+    outcome->shows =
+        "a device thread has a priority and a budget of its own, and works for its VM only: the "
+        "victim, on another core, got its share";
 }
 
 /* Text that would look like another VM's, if the console let it through; on both kinds of console at once. */

@@ -9,6 +9,8 @@
 #define AFFINITY_INFO 0xc4000004UL
 #define INVALID_PARAMETERS (-2) /* DEN 0022, 5.2.2 */
 #define INVALID_ADDRESS (-9)
+#define TRNG_VERSION 0x84000050UL
+#define TRNG_VERSION_1_0 0x10000u
 #define RANDOM_CALLS 3000u
 
 static bool is_error(uint64_t answer)
@@ -110,6 +112,10 @@ void attack_firmware(struct outcome *outcome)
         one_call(outcome, bases[i] + 0xff00, HVC(0));
         one_call(outcome, bases[i] + 0xff01, SMC(0));
     }
+    uint64_t x[18] = {TRNG_VERSION};
+    uint32_t instruction = SMC(0);
+    call_with(stub_make(&instruction, 1), x);
+    outcome_add(outcome, x[0] == TRNG_VERSION_1_0, "SMC reached other firmware than HVC", x[0]);
     for (uint32_t n = 0; n < RANDOM_CALLS; n++) {
         one_call(outcome, random_value(), n % 2 ? SMC(0) : HVC(0));
     }

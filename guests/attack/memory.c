@@ -41,7 +41,7 @@ static void try_outside(struct outcome *outcome, uint32_t kinds,
     uint32_t fixed = probe_address_count();
     for (uint32_t n = 0; n < fixed + RANDOM_ADDRESSES; n++) {
         uint64_t address = probe_address(n);
-        if (touches_own(address) || is_left_out()) {
+        if (touches_own(address) || (n >= PROBE_AROUND_RAM && is_left_out())) {
             continue;
         }
         /* every kind where it is worth it, else each in turn */

@@ -57,29 +57,28 @@ bool probe_is_own(uint64_t address)
     return false;
 }
 
-/* Edges of every foreign range, both sides of the end of RAM, then every power of two and its neighbours. */
+/* Around RAM, edges of every foreign range, then every power of two and its neighbours. */
 #define EDGES (2 * FOREIGN_COUNT)
-#define AROUND_RAM 8u
 #define POWERS 48u
 
 uint32_t probe_address_count(void)
 {
-    return EDGES + AROUND_RAM + 3 * POWERS;
+    return EDGES + PROBE_AROUND_RAM + 3 * POWERS;
 }
 
 static uint64_t fixed_address(uint32_t n)
 {
+    if (n < PROBE_AROUND_RAM) {
+        static const int64_t offsets[PROBE_AROUND_RAM] = {
+            0, 8, 0x1000, 0x1ffff8, 0x200000, 0x400000, 0x8000000, 0x40000000};
+        return RAM + ram_size + (uint64_t)offsets[n];
+    }
+    n -= PROBE_AROUND_RAM;
     if (n < EDGES) {
         const struct range *range = &foreign[n / 2];
         return n % 2 == 0 ? range->base : range->base + range->size - 16;
     }
     n -= EDGES;
-    if (n < AROUND_RAM) {
-        static const int64_t offsets[AROUND_RAM] = {0,        8,        0x1000,    0x1ffff8,
-                                                    0x200000, 0x400000, 0x8000000, 0x40000000};
-        return RAM + ram_size + (uint64_t)offsets[n];
-    }
-    n -= AROUND_RAM;
     return (UINT64_C(1) << n / 3) + (uint64_t)(int64_t)((int32_t)(n % 3) * 8 - 8);
 }
 

@@ -6,6 +6,8 @@
 
 #define MRS_X0 0xd5200000u /* | number << 5 */
 #define SVC_RETURN 0xd40fffe1u
+#define PFR0_HIDDEN 0x0000fffff000ff00UL /* EL2, EL3, RAS, SVE, SEL2, MPAM, AMU */
+#define PFR1_HIDDEN 0x0f000f00UL         /* MTE, SME */
 #define ROUNDS 24u
 
 /* The general attack on what a world switch carries: the other VM on this core does the same with values of its own. */
@@ -143,6 +145,9 @@ void attack_extensions(struct outcome *outcome)
         outcome_add(outcome, caught[0].count != before && x[0] == CANARY,
                     "a hidden extension works: instruction", hidden[i]);
     }
+    uint64_t pfr0 = read_system(id_aa64pfr0_el1), pfr1 = read_system(id_aa64pfr1_el1);
+    outcome_add(outcome, (pfr0 & PFR0_HIDDEN) == 0, "ID_AA64PFR0_EL1 tells what is hidden", pfr0);
+    outcome_add(outcome, (pfr1 & PFR1_HIDDEN) == 0, "ID_AA64PFR1_EL1 tells what is hidden", pfr1);
     outcome->shows = "SVE, SME, MTE, profiling, trace, activity monitors: undefined in the guest";
 }
 

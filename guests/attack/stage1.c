@@ -80,7 +80,8 @@ void attack_stage1_anywhere(struct outcome *outcome)
         mmu_on(TCR_39 | (round == 0 ? TCR_IPS_48 : TCR_IPS_48 | TCR_HARDWARE_FLAGS));
         for (uint32_t n = 0; n < 2 * probe_address_count(); n++) {
             uint64_t target = probe_address(n) & OUTPUT;
-            if (is_left_out() || probe_is_own(target) || probe_is_own(target + 4095)) {
+            if ((n >= PROBE_AROUND_RAM && is_left_out()) || probe_is_own(target) ||
+                probe_is_own(target + 4095)) {
                 continue;
             }
             uint64_t flags = n % 2 ? NORMAL | SHAREABLE : DEVICE;
