@@ -130,7 +130,9 @@ def block():
         yield start + b''.join(ask(kind | pieces << 3, place << 4 | place, 4) + b'\0\0'
                                for place, (kind, pieces) in enumerate([(0, 1), (1, 2), (2, 0), (3, 1), (7, 0)]))
         yield start + b''.join(ask(0x18, 3 * place << 4 | place, 24) for place in range(5)) + b'\0\0' * 12
-    yield b'\x83\0' + ask(0x08, 0, 1) + b'\x0e\x63' + b'\x05' + b'\x06\xc0\x1c\x00' + b'\0\0'
+    broken = b'\x0e\x04\x63' + b'\x0e\x05'  # a head that does not exist, notified
+    for size in (b'\x0e\xc8\x0e\0', b'\x0e\x96\x0e\0\x80\0\0'):
+        yield b'\x83\0' + ask(0x08, 0, 1) + broken + size + b'\0\0'
 
 
 SEEDS = {'block': block, 'gpt': gpt, 'image': image, 'devicetree': devicetree, 'elf': elf, 'yaml': yaml}
