@@ -17,7 +17,7 @@ enum phandle { PHANDLE_GIC = 1, PHANDLE_CLOCK = 2 };
 static const char *unit_name(char *to, const char *prefix, uint64_t address)
 {
     uint32_t at = 0;
-    while (prefix[at] != 0 && at < NAME_BYTES - 17) {
+    while (at < NAME_BYTES - 17 && prefix[at] != 0) {
         to[at] = prefix[at];
         at++;
     }

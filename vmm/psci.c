@@ -148,7 +148,7 @@ static uint64_t trng_features(uint32_t function)
 }
 
 /* x[1]: how many bits; they come in x[1] (highest), x[2], x[3], unused ones zero. */
-static void trng_random(struct random *random, uint64_t *x, uint32_t register_bits)
+static void trng_random(struct random *random, uint64_t *x, uint64_t register_bits)
 {
     uint64_t bits = x[1], words[3] = {0};
     if (bits == 0 || bits > 3u * register_bits) {
@@ -158,7 +158,7 @@ static void trng_random(struct random *random, uint64_t *x, uint32_t register_bi
     random_bytes(random, words, sizeof(words));
     for (uint32_t i = 0; i < 3; i++) { /* words[0]: the lowest bits */
         uint64_t left = bits > i * register_bits ? bits - i * register_bits : 0;
-        uint32_t width = left < register_bits ? (uint32_t)left : register_bits;
+        uint32_t width = left < register_bits ? (uint32_t)left : (uint32_t)register_bits;
         x[3 - i] = width == 0 ? 0 : words[i] >> (64 - width);
     }
     x[0] = SUCCESS;

@@ -101,12 +101,13 @@ static void queue_prepare(const struct controller *controller, struct nvme_queue
 
 uint64_t *controller_list(const struct controller *controller, uint32_t command)
 {
-    return (uint64_t *)(void *)(controller->memory + LISTS + command * CONTROLLER_LIST_BYTES);
+    return (uint64_t *)(void *)(controller->memory + LISTS +
+                                (size_t)command * CONTROLLER_LIST_BYTES);
 }
 
 uint64_t controller_list_physical(const struct controller *controller, uint32_t command)
 {
-    return controller->memory_physical + LISTS + command * CONTROLLER_LIST_BYTES;
+    return controller->memory_physical + LISTS + (uint64_t)command * CONTROLLER_LIST_BYTES;
 }
 
 /* One admin command, waited for. NULL or what went wrong. */

@@ -59,6 +59,14 @@ static void tell_clients(const char *problem)
     }
 }
 
+/* The disk's name counts: another model is another disk. */
+static bool same_geometry(const struct block_geometry *a, const struct block_geometry *b)
+{
+    return a->sectors == b->sectors && a->abilities == b->abilities &&
+           a->physical_block == b->physical_block && a->max_sectors == b->max_sectors &&
+           memcmp(a->name, b->name, sizeof(a->name)) == 0;
+}
+
 /* NULL when the controller works again and is still the same disk. */
 static const char *start_again(void)
 {
@@ -71,7 +79,7 @@ static const char *start_again(void)
     quoll_irq_ack(nvme.interrupt);
     if (problem != NULL)
         return problem;
-    if (memcmp(&before, &controller->geometry, sizeof(before)) != 0 ||
+    if (!same_geometry(&before, &controller->geometry) ||
         namespace_id != controller->namespace_id || depth != controller->io.depth)
         return "after a reset it is another disk";
     return NULL;

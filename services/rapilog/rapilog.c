@@ -251,6 +251,8 @@ static uint64_t scratch_size(uint64_t region)
     return size < LARGEST_SCRATCH ? size : LARGEST_SCRATCH;
 }
 
+_Static_assert(BUFFER_BLOCK == BUFFER_SECTOR * BUFFER_BLOCK_SECTORS, "a block is whole sectors");
+
 /* Divides the region "dirty" and starts the engine on it. */
 static void divide(uint8_t *dirty, uint64_t size, struct engine_setup *setup)
 {

@@ -35,7 +35,7 @@ static uint16_t *used_event(struct virtqueue *queue)
 
 static uint16_t *available_event(struct virtqueue *queue)
 {
-    return (uint16_t *)(void *)(queue->used + 4 + 8u * queue->size);
+    return (uint16_t *)(void *)(queue->used + 4 + (size_t)8 * queue->size);
 }
 
 static uint16_t load_available_index(const struct virtqueue *queue)
@@ -56,7 +56,7 @@ bool virtqueue_start(struct virtqueue *queue, const struct guest_ram *ram, bool 
         return false;
     if (queue->descriptors % 16 != 0 || queue->driver % 2 != 0 || queue->device % 4 != 0)
         return false;
-    uint8_t *table = guest_ram_at(ram, queue->descriptors, DESCRIPTOR_SIZE * size);
+    uint8_t *table = guest_ram_at(ram, queue->descriptors, (uint64_t)DESCRIPTOR_SIZE * size);
     uint8_t *available = guest_ram_at(ram, queue->driver, 6 + 2u * size);
     uint8_t *used = guest_ram_at(ram, queue->device, 6 + 8u * size);
     if (table == NULL || available == NULL || used == NULL)
@@ -158,7 +158,7 @@ bool virtqueue_listen(struct virtqueue *queue)
 
 void virtqueue_put(struct virtqueue *queue, uint16_t head, uint32_t written)
 {
-    uint8_t *entry = queue->used + 4 + 8u * (queue->next_used % queue->size);
+    uint8_t *entry = queue->used + 4 + (size_t)8 * (queue->next_used % queue->size);
     uint32_t words[2] = {head, written};
     memcpy(entry, words, sizeof(words));
     queue->next_used++;

@@ -214,7 +214,7 @@ void arch_irq_enable(uint32_t intid, struct core *core)
     if (intid < 32 || intid >= interrupt_lines)
         return;
     write64(distributor + GICD_IROUTER + (uintptr_t)8 * intid, core->arch.mpidr);
-    write32(distributor + GICD_ISENABLER + intid / 32 * 4, UINT32_C(1) << intid % 32);
+    write32(distributor + GICD_ISENABLER + (uint64_t)(intid / 32) * 4, UINT32_C(1) << intid % 32);
 }
 
 /* ICC_SGI1R_EL1: target list of 16 cores that share affinities 3..1 and the upper half of affinity 0. */
