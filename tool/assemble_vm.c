@@ -161,11 +161,11 @@ static void add_doorbell(struct assembly *assembly, uint32_t vmm, uint32_t vm_in
     char *name = text_print("doorbell%u", slot);
     uint32_t channel = model_channel(model, vmm, 0, name);
     if (model->doorbell_count < QUOLL_MAX_DOORBELLS)
-        model->doorbell[model->doorbell_count++] =
-            (struct image_doorbell){.vm = vm_index,
-                                    .channel = channel,
-                                    .address = SLOT_ADDRESS + slot * SLOT_SIZE + QUEUE_NOTIFY,
-                                    .size = 4};
+        model->doorbell[model->doorbell_count++] = (struct image_doorbell){
+            .vm = vm_index,
+            .channel = channel,
+            .address = SLOT_ADDRESS + (uint64_t)slot * SLOT_SIZE + QUEUE_NOTIFY,
+            .size = 4};
     else
         model->overflow = "doorbell";
     free(name);

@@ -110,7 +110,7 @@ static void read_timing(struct disk *disk, struct node node)
     if (!node_present(node) || !node_expect_map(node, "`timing`"))
         return;
     node_only_keys(node, "`timing`", keys);
-    for (size_t i = 0; latency_kinds[i].name != NULL && i < 15; i++)
+    for (size_t i = 0; i < 15 && latency_kinds[i].name != NULL; i++)
         kinds[i] = latency_kinds[i].name;
     disk->like = one_of(node_get(node, "like"), "`like`", kinds);
     const char *text = node_text(node_get(node, "dilation"), "`dilation`", "1");
@@ -263,7 +263,7 @@ static char *replace_variables(const char *path)
     const char *begin = strstr(path, "${");
     size_t length;
     if (begin == NULL)
-        return strdup(path);
+        return text_copy(path);
     const char *value = variable(begin, &length);
     char *rest = replace_variables(begin + (value ? length : 2));
     char *whole = text_print("%.*s%s%s", (int)(begin - path), path, value ? value : "${", rest);

@@ -1,6 +1,8 @@
 /* Checked reading of YAML; see document.h. */
 #include "document.h"
 
+#include "paths.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -40,7 +42,7 @@ static bool parse(struct document *document, yaml_parser_t *parser)
 bool document_load(struct document *document, const char *path, const char *text,
                    struct report *report)
 {
-    *document = (struct document){.report = report, .path = strdup(path)};
+    *document = (struct document){.report = report, .path = text_copy(path)};
     FILE *file = text ? NULL : fopen(path, "rb");
     if (!text && !file) {
         report_error(report, (struct place){document->path, 0, 0},

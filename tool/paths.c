@@ -22,6 +22,14 @@ char *text_print(const char *format, ...)
     return text;
 }
 
+char *text_copy(const char *text)
+{
+    char *copy = strdup(text);
+    if (copy == NULL)
+        abort();
+    return copy;
+}
+
 const char *paths_root(void)
 {
     static char root[PATH_MAX];
@@ -40,7 +48,7 @@ const char *paths_build(void)
     static char *build;
     if (build == NULL) {
         const char *told = getenv("QUOLL_BUILD");
-        build = told ? strdup(told) : text_print("%s/build", paths_root());
+        build = told ? text_copy(told) : text_print("%s/build", paths_root());
     }
     return build;
 }
@@ -50,7 +58,7 @@ const char *paths_target(void)
     static char *target;
     if (target == NULL) {
         const char *told = getenv("QUOLL_TARGET");
-        target = told ? strdup(told) : text_print("%s/aarch64", paths_build());
+        target = told ? text_copy(told) : text_print("%s/aarch64", paths_build());
     }
     return target;
 }
@@ -68,7 +76,7 @@ static int visit(const char *path, const struct stat *status, int type, struct F
         return 0;
     if (base[length] != '\0' && strcmp(base + length, ".elf") != 0)
         return 0;
-    found = strdup(path);
+    found = text_copy(path);
     return 1;
 }
 

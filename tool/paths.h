@@ -15,5 +15,7 @@ char *paths_find_built(const char *name);
 
 /* malloc'ed result of printf, never NULL. */
 char *text_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* malloc'ed copy, never NULL. */
+char *text_copy(const char *text);
 
 #endif

@@ -1,6 +1,7 @@
 /* Starting and ending QEMU; see qemu.h. */
 #include "qemu.h"
 
+#include "command.h"
 #include "paths.h"
 
 #include <errno.h>
@@ -28,13 +29,17 @@ struct arguments {
 
 static void add(struct arguments *arguments, char *word)
 {
-    if (arguments->count < MOST_ARGUMENTS)
-        arguments->words[arguments->count++] = word;
+    if (arguments->count == MOST_ARGUMENTS) {
+        fprintf(stderr, "quoll: QEMU can be given at most %d arguments; give it fewer\n",
+                MOST_ARGUMENTS);
+        exit(EXIT_USAGE);
+    }
+    arguments->words[arguments->count++] = word;
 }
 
 static void add_pair(struct arguments *arguments, const char *option, char *value)
 {
-    add(arguments, strdup(option));
+    add(arguments, text_copy(option));
     add(arguments, value);
 }
 
@@ -79,7 +84,7 @@ static bool add_disk(struct arguments *arguments, const struct description *desc
                    disk->name, disk->name);
         return false;
     }
-    char *path = told ? strdup(told) : description_path(description, disk->file);
+    char *path = told ? text_copy(told) : description_path(description, disk->file);
     if (!is_uri(path) && access(path, R_OK | W_OK) != 0) {
         node_error(disk->node,
                    "the disk's file `%s` cannot be used: %s; make it first, or correct the path",
@@ -113,18 +118,18 @@ static bool disk_is_used(const struct description *description, uint32_t disk)
 
 static void add_machine(struct arguments *arguments, const struct machine *machine)
 {
-    add(arguments, strdup(QEMU));
-    add(arguments, strdup("-nodefaults"));
-    add(arguments, strdup("-no-user-config"));
-    add_pair(arguments, "-display", strdup("none"));
-    add_pair(arguments, "-machine", strdup("virt,virtualization=on,gic-version=3"));
+    add(arguments, text_copy(QEMU));
+    add(arguments, text_copy("-nodefaults"));
+    add(arguments, text_copy("-no-user-config"));
+    add_pair(arguments, "-display", text_copy("none"));
+    add_pair(arguments, "-machine", text_copy("virt,virtualization=on,gic-version=3"));
     add_pair(arguments, "-cpu",
              text_print("%s%s", machine->cpu,
                         strcmp(machine->cpu, "max") == 0 ? ",pauth-impdef=on" : ""));
     add_pair(arguments, "-smp", text_print("%u", machine->cores));
     add_pair(arguments, "-m", text_print("%lu", (unsigned long)(machine->memory >> 20)));
-    add_pair(arguments, "-chardev", strdup("stdio,id=uart,signal=off"));
-    add_pair(arguments, "-serial", strdup("chardev:uart"));
+    add_pair(arguments, "-chardev", text_copy("stdio,id=uart,signal=off"));
+    add_pair(arguments, "-serial", text_copy("chardev:uart"));
 }
 
 static bool add_all(struct arguments *arguments, const struct description *description,
@@ -141,19 +146,19 @@ static bool add_all(struct arguments *arguments, const struct description *descr
     add_pair(arguments, "-kernel", kernel);
     add_pair(arguments, "-initrd", text_print("/proc/self/fd/%d", IMAGE_DESCRIPTOR));
     add_pair(arguments, "-chardev", text_print("socket,id=control,fd=%d", CONTROL_DESCRIPTOR));
-    add_pair(arguments, "-mon", strdup("chardev=control,mode=control"));
+    add_pair(arguments, "-mon", text_copy("chardev=control,mode=control"));
     if (options->qmp)
         add_pair(arguments, "-qmp", text_print("unix:%s,server=on,wait=off", options->qmp));
     if (options->append)
-        add_pair(arguments, "-append", strdup(options->append));
+        add_pair(arguments, "-append", text_copy(options->append));
     if (options->icount)
-        add_pair(arguments, "-icount", strdup(options->icount));
+        add_pair(arguments, "-icount", text_copy(options->icount));
     for (uint32_t i = 0; i < description->disk_count; i++)
         if (disk_is_used(description, i) &&
             !add_disk(arguments, description, &description->disks[i], options->disk_files[i]))
             return false;
     for (char **extra = options->extra; extra && *extra; extra++)
-        add(arguments, strdup(*extra));
+        add(arguments, text_copy(*extra));
     return true;
 }
 
