@@ -106,6 +106,10 @@ static inline uint32_t caught_fault(void)
 
 /* Runs code at EL0 until it makes SVC #0x7fff; returns its x0. Interrupts are masked. */
 uint64_t el0_run(uint64_t entry, uint64_t argument);
+#define PSTATE_EL0_MASKED 0x3c0u
+extern uint64_t
+    el0_pstate; /* what it begins with: PSTATE_EL0_MASKED but where an attack says otherwise */
+extern bool el0_once; /* it ends at the first exception or interrupt */
 /* Makes one of a call's instructions and calls it: x[0..17] go in and come back. */
 void call_with(uint64_t stub, uint64_t x[18]);
 /* Where made-up instructions live: `words` of them, then RET. Returns their address. */
@@ -175,6 +179,7 @@ void attack_vectors(void);   /* catch.S */
     ATTACK(attack_debug, "debug")                                                                  \
     ATTACK(attack_performance, "performance-counters")                                             \
     ATTACK(attack_el0_registers, "el0-registers")                                                  \
+    ATTACK(attack_random_user, "el0-random-code")                                                  \
     ATTACK(attack_cpu_on, "psci-cpu-on")                                                           \
     ATTACK(attack_cpu_cycle, "psci-cpu-cycle")                                                     \
     ATTACK(attack_firmware, "firmware-functions")                                                  \

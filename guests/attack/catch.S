@@ -4,7 +4,6 @@
  */
 #define FRAME_SIZE 288
 #define FRAME_PC 248
-#define PSTATE_EL0_MASKED 0x3c0
 
 .macro vector number
     .balign 128
@@ -90,7 +89,8 @@ common_exception:
 el0_run:
     push_callee_saved
     msr     elr_el1, x0
-    mov     x2, #PSTATE_EL0_MASKED
+    adrp    x2, el0_pstate
+    ldr     x2, [x2, :lo12:el0_pstate]
     msr     spsr_el1, x2
     adrp    x2, el0_stack_top
     add     x2, x2, :lo12:el0_stack_top

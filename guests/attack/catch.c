@@ -10,6 +10,8 @@ void attack_exception(uint64_t kind, struct frame *frame);
 void el0_returned(void);
 
 struct caught caught[CPUS];
+uint64_t el0_pstate = PSTATE_EL0_MASKED;
+bool el0_once;
 
 static uint32_t stub_code[2][STUB_WORDS + 1];
 
@@ -19,17 +21,25 @@ static bool came_from_fetch(uint32_t class)
            class == CLASS_PC_ALIGNMENT;
 }
 
+static void end_el0(struct frame *frame)
+{
+    frame->pc = (uint64_t)el0_returned;
+    frame->pstate = PSTATE_EL1_MASKED;
+}
+
 void attack_exception(uint64_t kind, struct frame *frame)
 {
     if (kind % 4 == 1) {
         interrupt_take();
+        if (el0_once && kind >= FIRST_LOWER) {
+            end_el0(frame);
+        }
         return;
     }
     uint64_t syndrome = read_system(esr_el1);
     uint32_t class = (uint32_t)(syndrome >> 26);
     if (class == CLASS_SVC && kind >= FIRST_LOWER && SYNDROME_IMMEDIATE(syndrome) == SVC_RETURN) {
-        frame->pc = (uint64_t)el0_returned;
-        frame->pstate = PSTATE_EL1_MASKED;
+        end_el0(frame);
         return;
     }
     struct caught *own = &caught[this_cpu() % CPUS];
@@ -38,7 +48,9 @@ void attack_exception(uint64_t kind, struct frame *frame)
     own->pc = frame->pc;
     own->kind = kind;
     own->count = own->count + 1;
-    if (class != CLASS_SVC) { /* whose pc is past it */
+    if (el0_once && kind >= FIRST_LOWER) {
+        end_el0(frame);
+    } else if (class != CLASS_SVC) { /* whose pc is past it */
         frame->pc = came_from_fetch(class) ? frame->x[30] : frame->pc + 4;
     }
 }

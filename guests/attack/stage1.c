@@ -6,31 +6,23 @@
  * address behind which each attempt puts its target.
  */
 #include "attack.h"
+#include "stage1.h"
 
-#define ENTRIES 512u
-#define GIB (UINT64_C(1) << 30)
 #define WINDOW_ENTRY 256u
 #define WINDOW (WINDOW_ENTRY * GIB)
 #define HIGH_HALF 0xffffff8000000000UL /* what TTBR1_EL1 translates with T1SZ 25 */
 
-/* Descriptors (Arm ARM D8.3) and registers */
-#define BLOCK UINT64_C(1)
-#define TABLE UINT64_C(3)
-#define ACCESSED (UINT64_C(1) << 10)
-#define SHAREABLE (UINT64_C(3) << 8)
-#define NORMAL (UINT64_C(0) << 2)
-#define DEVICE (UINT64_C(1) << 2)
+/* Registers */
 #define OUTPUT UINT64_C(0x0000fffffffff000)
 #define MAIR (UINT64_C(0x44) | UINT64_C(0x04) << 8) /* 0: Normal, non-cacheable, 1: Device-nGnRE */
-#define TCR_39 (UINT64_C(25) | UINT64_C(25) << 16 | UINT64_C(2) << 30)
 #define TCR_IPS_48 (UINT64_C(5) << 32)
 #define TCR_HARDWARE_FLAGS (UINT64_C(3) << 39) /* HA, HD */
 #define SCTLR_OFF UINT64_C(0x30d00800)
 #define SCTLR_M UINT64_C(1)
 
-static uint64_t level1[ENTRIES] __attribute__((aligned(4096)));
+uint64_t level1[STAGE1_ENTRIES] __attribute__((aligned(4096)));
 
-static void mmu_on(uint64_t tcr)
+void mmu_on(uint64_t tcr)
 {
     level1[0] = DEVICE | BLOCK | ACCESSED;
     level1[1] = GIB | NORMAL | BLOCK | ACCESSED | SHAREABLE;
@@ -43,7 +35,7 @@ static void mmu_on(uint64_t tcr)
     sync();
 }
 
-static void mmu_off(void)
+void mmu_off(void)
 {
     write_system(sctlr_el1, SCTLR_OFF);
     sync();
