@@ -219,8 +219,9 @@ static void place_ram(const struct image_region *from, struct region *region)
     uint64_t filled = from->content_size & ~(PAGE_SIZE - 1);
     uint64_t last = round_up(from->content_size, PAGE_SIZE);
     arch_memory_zero(paddr(region->base.value + filled), last - filled);
-    copy(region->base.value, (const uint8_t *)build.image->header + from->content_offset,
-         from->content_size);
+    if (from->content_size != 0) /* else its offset may be anything */
+        copy(region->base.value, (const uint8_t *)build.image->header + from->content_offset,
+             from->content_size);
     arch_memory_clean(region->base, last);
     zero(region->base.value + last, from->size - last);
 }

@@ -125,6 +125,13 @@ static void regions_hold_their_contents_and_zeroes(void **state)
     assert_int_equal(regions[REGION_CODE].base.value, (uintptr_t)image->content);
 }
 
+static void a_region_without_contents_may_say_that_they_are_anywhere(void **state)
+{
+    image->regions[REGION_GUEST].content_offset = UINT64_MAX - 7;
+    start();
+    assert_int_equal(*(const uint64_t *)regions[REGION_GUEST].base.value, 0);
+}
+
 static void spaces_have_what_the_image_maps(void **state)
 {
     start();
@@ -313,6 +320,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(memory_goes_to_one_purpose_only),
         TEST(regions_hold_their_contents_and_zeroes),
+        TEST(a_region_without_contents_may_say_that_they_are_anywhere),
         TEST(spaces_have_what_the_image_maps),
         TEST(components_are_told_what_they_have),
         TEST(objects_are_connected),
