@@ -349,16 +349,19 @@ static void check_stop(int how)
     }
 }
 
-static void world_run(uint64_t seed)
+static void world_begin(uint64_t seed)
 {
-    world_seed = seed;
-    random_state = seed;
+    world_seed = random_state = seed;
     step = 0;
     depth = 0;
     history_next = 0;
     until_interleave = 0;
     memset(inside, 0, sizeof(inside));
     ownership_end();
+}
+
+static void world_run(void)
+{
     world_boot();
     for (uint32_t i = 0; i < vm_count; i++)
         driver_enable_interrupts(&vms[i]);
@@ -368,7 +371,6 @@ static void world_run(uint64_t seed)
     int how = setjmp(host.stopped);
     if (how != HOST_RUNS) {
         check_stop(how);
-        depth = 0; /* the call has not come back */
         return;
     }
     for (uint32_t i = 0; i < core_count; i++) {
@@ -385,10 +387,9 @@ int main(int count, char **arguments)
     options_read(count, arguments);
     __sanitizer_set_death_callback(report);
     do {
-        world_seed = random_state = options.seed + worlds;
-        ownership_end();
+        world_begin(options.seed + worlds++);
         damaged_boots(&damaged);
-        world_run(options.seed + worlds++);
+        world_run();
     } while (!options.one_world && !driver_finished(counts.calls));
     counts_print(&counts, worlds);
     printf("%lu damaged systems: %lu refused, %lu stopped at boot, %lu started\n",
