@@ -5,10 +5,6 @@
 
 #define TEXT_BYTES 4096u
 
-#define MILLISECONDS_PER_SLICE                                                                     \
-    100u /* very lenient: the host of an emulator has other things to do */
-
-/* The victim, on the same core, is away while this runs, and this while the victim runs: both see the other's time slices. */
 /* Longer than others: the victim tells how long it was without the core at once, on a host that may be busy itself. */
 void attack_spin(struct outcome *outcome)
 {
