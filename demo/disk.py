@@ -1,4 +1,8 @@
-"""The disk under the experiment: the model in tests/disk-model, served by nbdkit to QEMU."""
+"""The disk under an experiment.
+
+For speed: an image behind Quoll's timing service, which is as slow as a named disk by the machine's own clock. For
+faults: the model in tests/disk-model, served by nbdkit to QEMU, which forgets what was not flushed when the mains are cut.
+"""
 
 import os
 import signal
@@ -8,16 +12,24 @@ import time
 
 import host
 
-KINDS = ('7200rpm', 'consumer-ssd', 'plp-nvme')
+class TimedDisk:
+    """As slow as a named disk, and never without power."""
+
+    def __init__(self, image, kind, dilation):
+        self.image, self.kind, self.dilation = image, kind, dilation
+
+    def entry(self):
+        """What a system description says of it."""
+        return f'{{file: "{self.image}", cache: unsafe, timing: {{like: {self.kind}, dilation: {self.dilation}}}}}'
 
 
-class Disk:
+class ModelledDisk:
     """A modelled disk with power on. Its image keeps what was durable."""
 
     def __init__(self, image, kind, dilation, seed=1):
         self.dilation = dilation
-        self.socket_path = os.path.join(host.PLACE, 'disk.nbd')
-        self.control_path = os.path.join(host.PLACE, 'disk.control')
+        self.socket_path = image + '.nbd'
+        self.control_path = image + '.control'
         self.kind = kind
         for path in (self.socket_path, self.control_path):
             if os.path.exists(path):
@@ -56,13 +68,8 @@ class Disk:
     def restore(self):
         self.tell('on')
 
-    def uri(self):
-        return f'nbd+unix:///?socket={self.socket_path}'
-
-    def drives(self, volumes):
-        """For bare QEMU: each volume of the disk as what follows -blockdev."""
-        below = f'driver=nbd,server.type=unix,server.path={self.socket_path}'
-        return [(below, start, size) for start, size in volumes]
+    def entry(self):
+        return f'{{file: "nbd+unix:///?socket={self.socket_path}"}}'
 
     def stop(self):
         if self.process.poll() is None:

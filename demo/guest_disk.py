@@ -1,7 +1,7 @@
 """Builds what the guest boots from: kernel, initramfs and the disk, from Debian's own packages.
 
 The disk has two GPT partitions, "root" (everything, with the database) and "wal" (the database's log). PostgreSQL's
-own initdb runs in the guest's first boot, in bare QEMU, where the speed of the emulated CPU is measured too.
+own initdb runs in the guest's first boot, in bare QEMU; in the second, the speed of the emulated CPU is measured.
 """
 
 import glob
@@ -66,22 +66,38 @@ def make_image(tree, image):
             '-E', f'offset={start},lazy_itable_init=0,lazy_journal_init=0', image, f'{size // 1024}k'])
 
 
-def first_boot(image):
-    """Lets the guest create its database. Returns how slow the emulated CPU is, with what that was computed from."""
+def bare_machine(image, name, *more):
+    """The guest on bare QEMU, its disk without any delay."""
     drives = [(f'driver=file,filename={image},cache.no-flush=on,locking=off', start, size) for start, size in VOLUMES]
-    control = os.path.join(host.PLACE, 'qmp')
-    guest = machine.Machine(machine.bare_command(KERNEL, INITRD, drives, control), 'first-boot', control)
+    control = os.path.join(host.PLACE, f'{name}.qmp')
+    return machine.Machine(machine.bare_command(KERNEL, INITRD, drives, control, *more), name, control)
+
+
+def first_boot(image):
+    """Lets the guest create its database."""
+    guest = bare_machine(image, 'first-boot')
     try:
         guest.wait_ready()
-        host.say('measuring how slow the emulated CPU is')
-        in_guest, on_host = {}, {}
-        for _ in range(3):
-            dilation.take_least(in_guest, dilation.of_guest(guest))
-            dilation.take_least(on_host, dilation.of_host())
         host.say('creating the database (initdb, pgbench -i) in the guest')
         guest.ask(f'prepare {SCALE}', patience=400)
         while guest.answer(400) != ['ok', 'prepare']:
             pass
+        guest.power_off()
+    finally:
+        if guest.running():
+            guest.kill()
+
+
+def calibrate(image):
+    """How slow the emulated CPU is when it counts instructions, with what that was computed from."""
+    host.say('measuring how slow the emulated CPU is')
+    guest = bare_machine(image, 'calibration', *machine.COUNTING)
+    on_host = {}
+    try:
+        guest.wait_ready()
+        in_guest = dilation.of_guest(guest)
+        for _ in range(5):
+            dilation.take_least(on_host, dilation.of_host())
         guest.power_off()
     finally:
         if guest.running():
@@ -109,7 +125,8 @@ def build():
     make_image(tree, image)
     shutil.rmtree(tree)
     host.say('first boot of the guest, in bare QEMU')
-    facts = {'recipe': recipe(), **first_boot(image)}
+    first_boot(image)
+    facts = {'recipe': recipe(), **calibrate(image)}
     os.replace(image, PRISTINE)
     with open(STAMP, 'w', encoding='utf-8') as stamp:
         json.dump(facts, stamp, indent=1)

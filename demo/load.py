@@ -1,55 +1,109 @@
-"""The load: pgbench in the guest, in three settings on each disk."""
+"""The load: pgbench in the guest, in three settings on each disk.
 
+Runs under -icount: the machine's clock counts the instructions of all its CPUs, so neither the host's speed nor its other
+work is in the figures, and two machines can be measured side by side. The disk's delays follow the same clock.
+"""
+
+import functools
+import os
 import statistics
 
+import disk as disks
+import guest_disk
 import host
+import jobs
+import machine
+import systems
 
 SCRIPTS = {'insert': 'single-row inserts', 'pgbench': 'pgbench -N'}
 # Mode: which system, and synchronous_commit.
-MODES = {'through': ('plain', 'on'), 'async': ('plain', 'off'), 'rapilog': ('rapilog', 'on')}
+MODES = {'through': ('plain', 'on'), 'async': ('plain', 'off'), 'rapilog': ('rapilog', 'on'), 'ideal': ('bare', 'on')}
+KINDS = ('7200rpm', 'consumer-ssd', 'plp-nvme')
+AT_ONCE = 2  # machines; each keeps one CPU of the host busy
+
+# Transactions of one run, all clients together: enough for a 99th percentile where they are quick, few where each
+# waits for a disk.
+TRANSACTIONS = 1600
+TRANSACTIONS_THROUGH = {'7200rpm': 64, 'consumer-ssd': 400, 'plp-nvme': 1600}
+SLOW_SCRIPT = {'insert': 1, 'pgbench': 4}  # its transactions are that many times as long
 
 
 class Plan:
     """What to run on one disk."""
 
-    def __init__(self, kind, scripts, clients, seconds, repeats):
-        self.kind, self.scripts, self.clients, self.seconds, self.repeats = kind, scripts, clients, seconds, repeats
+    def __init__(self, kind, loads, repeats, scale):
+        self.kind, self.loads, self.repeats, self.scale = kind, loads, repeats, scale
+
+    def transactions(self, mode, script, clients):
+        """Of each client."""
+        count = TRANSACTIONS_THROUGH[self.kind] if mode == 'through' else TRANSACTIONS / SLOW_SCRIPT[script]
+        return max(8, round(self.scale * count / clients))
 
 
 def plans(full):
+    """A plan is a disk with (script, clients) pairs."""
+    everything = [(script, clients) for script in SCRIPTS for clients in (1, 8)]
     if full:
-        return [Plan(kind, ('insert', 'pgbench'), (1, 8), 10, 5) for kind in ('7200rpm', 'consumer-ssd', 'plp-nvme')]
-    return [Plan('7200rpm', ('insert',), (1, 8), 2, 3), Plan('consumer-ssd', ('insert', 'pgbench'), (8,), 2, 3),
-            Plan('plp-nvme', ('insert',), (1,), 2, 3)]
+        return [Plan(kind, everything, 5, 2) for kind in KINDS]
+    return [Plan('7200rpm', [('insert', 1), ('insert', 8), ('pgbench', 8)], 3, 1),
+            Plan('consumer-ssd', [('insert', 8), ('pgbench', 8)], 3, 1), Plan('plp-nvme', [('insert', 1)], 3, 1)]
 
 
-def measure(machine, script, clients, seconds, synchronous):
+def measure(guest, script, clients, transactions, synchronous):
     """One run: transactions/s, then median and 99th percentile of the latency in ms, of the guest's time."""
-    words = machine.ask(f'load {script} {clients} {seconds} {synchronous}', patience=60 + 20 * seconds)
+    words = guest.ask(f'load {script} {clients} {transactions} {synchronous}', patience=600)
     return float(words[1]), float(words[2]) / 1000, float(words[3]) / 1000
 
 
 def row(plan, mode, script, clients, runs):
     return {'disk': plan.kind, 'clients': clients, 'mode': mode, 'script': script,
             'tps': round(statistics.median(run[0] for run in runs), 2),
-            'p50_ms': round(statistics.median(run[1] for run in runs), 2),
-            'p99_ms': round(statistics.median(run[2] for run in runs), 2),
+            'p50_ms': round(statistics.median(run[1] for run in runs), 3),
+            'p99_ms': round(statistics.median(run[2] for run in runs), 3),
             'runs_tps': [round(run[0], 2) for run in runs]}
 
 
-def run_setting(machine, plan, setting):
-    """All runs of the modes that this setting is for, on a machine that is up."""
-    modes = [mode for mode, (needed, _) in MODES.items() if needed == setting]
+def run_loads(guest, plan, modes):
+    """All runs of these modes on a machine that is up."""
     rows = []
-    for script in plan.scripts:
-        for clients in plan.clients:
-            machine.ask('checkpoint')
-            runs = {mode: [] for mode in modes}
-            for _ in range(plan.repeats):
-                for mode in modes:
-                    runs[mode].append(measure(machine, script, clients, plan.seconds, MODES[mode][1]))
-            for mode in modes:
-                rows.append(row(plan, mode, script, clients, runs[mode]))
-                host.say(f'  {plan.kind}, {SCRIPTS[script]}, {clients} client{"s" * (clients > 1)}, {mode}: '
-                         f'{rows[-1]["tps"]:.1f} transactions/s, median {rows[-1]["p50_ms"]:.1f} ms')
+    for script, clients in plan.loads:
+        guest.ask('checkpoint')
+        for mode in modes:
+            count = plan.transactions(mode, script, clients)
+            measure(guest, script, clients, max(8, count // 4), MODES[mode][1])  # warms up; not counted
+            runs = [measure(guest, script, clients, count, MODES[mode][1]) for _ in range(plan.repeats)]
+            rows.append(row(plan, mode, script, clients, runs))
+            host.say(f'  {plan.kind}, {SCRIPTS[script]}, {clients} client{"s" * (clients > 1)}, {mode}: '
+                     f'{rows[-1]["tps"]:.1f} transactions/s, median {rows[-1]["p50_ms"]:.2f} ms')
     return rows
+
+
+def run_setting(plan, setting, dilation):
+    """One machine: the plan's loads in the modes that this setting is for."""
+    name = f'{plan.kind}-{setting}'
+    image = guest_disk.fresh_copy(f'{name}.raw')
+    if setting == 'bare':
+        guest = guest_disk.bare_machine(image, name, *machine.COUNTING)
+        guest.wait_ready()
+        guest.ask('start', patience=300)
+    else:
+        rig = systems.Systems(name, dilation, ['--icount', machine.ICOUNT])
+        guest = rig.boot(setting, disks.TimedDisk(image, plan.kind, dilation))
+    try:
+        rows = run_loads(guest, plan, [mode for mode, (needed, _) in MODES.items() if needed == setting])
+        guest.power_off()
+    finally:
+        if guest.running():
+            guest.kill()
+        os.unlink(image)
+    return rows
+
+
+def run(full, dilation):
+    """All loads. Returns the rows of the disks, and those of the ideal disk that knows no delay, on bare QEMU."""
+    all_plans = plans(full)
+    host.say(f'loads: the log on the plain disk and on RapiLog, {AT_ONCE} machines at a time')
+    ideal = Plan('ideal', all_plans[0].loads, all_plans[0].repeats, all_plans[0].scale)
+    pairs = [(plan, setting) for plan in all_plans for setting in ('rapilog', 'plain')] + [(ideal, 'bare')]
+    results = jobs.Jobs([functools.partial(run_setting, plan, setting, dilation) for plan, setting in pairs]).run(AT_ONCE)
+    return [line for lines in results[:-1] for line in lines], results[-1]

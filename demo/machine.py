@@ -1,7 +1,6 @@
 """A running guest: its console as lines, the witness of what it acknowledged, and its end.
 
-The guest runs in its own process group of the host: either bare QEMU (the baseline) or `quoll run` of a system
-description. Both give the VM's console on standard input and output.
+The guest runs in its own process group of the host: `quoll run` of a system description, or bare QEMU. Both give the VM's console on standard input and output.
 """
 
 import json
@@ -18,6 +17,9 @@ import host
 
 BARE = ['qemu-system-aarch64', '-M', 'virt,gic-version=3', '-cpu', 'cortex-a72', '-smp', '2', '-m', '1024',
         '-nic', 'none', '-display', 'none', '-monitor', 'none', '-serial', 'stdio']
+# The machine's clock counts instructions, one a nanosecond; while all its CPUs are idle it follows the host's clock.
+ICOUNT = 'shift=0'
+COUNTING = ('-icount', ICOUNT)
 COMMAND_LINE = 'root=/dev/vda rw init=/run/demo/session quiet panic=1 nokaslr mitigations=off'
 
 
@@ -213,12 +215,12 @@ class Machine:
         return self.process.poll() is None
 
 
-def bare_command(kernel, initrd, drives, control_path):
+def bare_command(kernel, initrd, drives, control_path, *more):
     """Bare QEMU. `drives`: what follows -blockdev up to the node name, for the root and the wal volume."""
     command = BARE + ['-qmp', f'unix:{control_path},server=on,wait=off', '-kernel', kernel, '-initrd', initrd,
-                      '-append', 'console=ttyAMA0 ' + COMMAND_LINE]
+                      '-append', 'console=ttyAMA0 ' + COMMAND_LINE, *more]
     for number, (below, offset, size) in enumerate(drives):
         command += ['-blockdev', f'{below},node-name=below{number}',
                     '-blockdev', f'driver=raw,node-name=drive{number},file=below{number},offset={offset},size={size}',
-                    '-device', f'virtio-blk-pci,drive=drive{number}']
+                    '-device', f'virtio-blk-pci,drive=drive{number},write-cache=off']
     return command + ['-device', 'virtio-rng-pci']

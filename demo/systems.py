@@ -1,4 +1,4 @@
-"""The systems under test: the same guest on bare QEMU, or on Quoll by a description of each setting."""
+"""The systems under test: the same guest on Quoll, by a description of each setting."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ system: postgresql
 machine: {{cores: 4, memory: 2 GiB}}
 power_fail: powerkey
 disks:
-  disk0: {{file: "{uri}"}}
+  disk0: {entry}
 vms:
   debian:
     memory: 1 GiB
@@ -37,7 +37,7 @@ def description(setting, disk, dilation):
     """The text of Quoll's description. Settings: plain, rapilog, and unsafe (RapiLog that ignores the loss of mains)."""
     comment = {'plain': 'the log on the plain disk', 'rapilog': 'the log on RapiLog',
                'unsafe': 'the log on a RapiLog that is told not to drain; it must lose transactions'}[setting]
-    text = DESCRIPTION.format(comment=comment, uri=disk.uri(), kernel=guest_disk.KERNEL, initrd=guest_disk.INITRD,
+    text = DESCRIPTION.format(comment=comment, entry=disk.entry(), kernel=guest_disk.KERNEL, initrd=guest_disk.INITRD,
                               command_line=machine.COMMAND_LINE, filter='' if setting == 'plain' else ', filter: rapilog')
     if setting != 'plain':
         text += RAPILOG.format(hold_up=round(HOLD_UP_MS[disk.kind] * dilation))
@@ -47,41 +47,32 @@ def description(setting, disk, dilation):
 
 
 class Systems:
-    """Starts machines on a disk. `bare`: without Quoll, for comparison and for the rig's own sake."""
+    """Starts machines on a disk, one after the other; `name` keeps their files apart from those of others."""
 
-    def __init__(self, bare, dilation):
-        self.bare = bare
-        self.dilation = dilation
+    def __init__(self, name, dilation, more=()):
+        self.name, self.dilation, self.more = name, dilation, list(more)
         self.count = 0
-        self.control_path = os.path.join(host.PLACE, 'qmp')
-        self.temporary = os.path.join(host.PLACE, 'tmp')
-
-    def has(self, setting):
-        return setting == 'plain' or not self.bare
+        self.control_path = os.path.join(host.PLACE, f'{name}.qmp')
+        self.temporary = os.path.join(host.PLACE, f'{name}.tmp')
 
     def hold_up(self, disk):
         """Seconds of the host's clock."""
         return HOLD_UP_MS[disk.kind] * self.dilation / 1000
 
-    def quoll_command(self, setting, disk):
-        path = os.path.join(host.PLACE, setting + '.yaml')
+    def command(self, setting, disk):
+        path = os.path.join(host.PLACE, f'{self.name}.yaml')
         with open(path, 'w', encoding='utf-8') as out:
             out.write(description(setting, disk, self.dilation))
         return [os.environ.get('QUOLL_TOOL', os.path.join(host.BUILD, 'host', 'tool', 'quoll')), 'run',
-                '--qmp', self.control_path, path]
+                '--qmp', self.control_path, *self.more, path]
 
     def boot(self, setting, disk):
-        """A machine whose guest is waiting for orders, PostgreSQL not yet started."""
+        """A machine whose guest is waiting for orders, PostgreSQL running."""
         shutil.rmtree(self.temporary, ignore_errors=True)
         os.makedirs(self.temporary)
-        if self.bare:
-            command = machine.bare_command(guest_disk.KERNEL, guest_disk.INITRD, disk.drives(guest_disk.VOLUMES),
-                                           self.control_path)
-        else:
-            command = self.quoll_command(setting, disk)
         self.count += 1
-        started = machine.Machine(command, f'{self.count:03}-{disk.kind}-{setting}', self.control_path,
-                                  dict(os.environ, TMPDIR=self.temporary))
+        started = machine.Machine(self.command(setting, disk), f'{self.name}-{self.count:02}-{setting}',
+                                  self.control_path, dict(os.environ, TMPDIR=self.temporary))
         try:
             started.wait_ready()
             started.ask('start', patience=300)
