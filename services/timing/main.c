@@ -108,9 +108,12 @@ static void lose_disk(void)
 static uint64_t complete_due(void)
 {
     uint64_t now = quoll_now(), next = NONE;
-    for (uint32_t i = 0; i < BLOCK_RING_ENTRIES && timing.under_way > 0; i++) {
+    for (uint32_t i = 0, left = timing.under_way; left > 0; i++) {
         struct passage *passage = &timing.passage[i];
-        if (!passage->in_use || !passage->answered)
+        if (!passage->in_use)
+            continue;
+        left--;
+        if (!passage->answered)
             continue;
         if (passage->due <= now)
             end_passage(passage);
