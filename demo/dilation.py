@@ -1,6 +1,6 @@
 """How slow the emulated CPU is: the same work (guest/calibrate) on the host and in the guest.
 
-The guest's clock counts instructions, a nanosecond each (QEMU's -icount), whatever else the host does. The disk is slowed
+The guest's clock counts instructions, four nanoseconds each (QEMU's -icount), whatever else the host does. The disk is slowed
 down as much as that CPU is slower than the host's ("time dilation"), so that the ratio of computing to waiting for the
 disk is that of real hardware, and ratios of throughput mean what they would mean there.
 """

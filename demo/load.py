@@ -19,12 +19,12 @@ SCRIPTS = {'insert': 'single-row inserts', 'pgbench': 'pgbench -N'}
 # Mode: which system, and synchronous_commit.
 MODES = {'through': ('plain', 'on'), 'async': ('plain', 'off'), 'rapilog': ('rapilog', 'on'), 'ideal': ('bare', 'on')}
 KINDS = ('7200rpm', 'consumer-ssd', 'plp-nvme')
-AT_ONCE = 2  # machines; each keeps one CPU of the host busy
+AT_ONCE = 2  # machines; each keeps at most one CPU of the host busy
 
 # Transactions of one run, all clients together: enough for a 99th percentile where they are quick, few where each
 # waits for a disk.
 TRANSACTIONS = 1600
-TRANSACTIONS_THROUGH = {'7200rpm': 64, 'consumer-ssd': 400, 'plp-nvme': 1600}
+TRANSACTIONS_THROUGH = {'7200rpm': 40, 'consumer-ssd': 160, 'plp-nvme': 800}
 SLOW_SCRIPT = {'insert': 1, 'pgbench': 4}  # its transactions are that many times as long
 
 

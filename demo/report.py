@@ -61,7 +61,7 @@ def fault_table(faults):
 def table(loads, ideal, faults, dilation):
     lines = load_table(loads, ideal) if loads else []
     lines += fault_table(faults) if faults else []
-    lines += ['', 'Emulation: QEMU, its clock counting the instructions of all CPUs at a nanosecond each (-icount). That is '
+    lines += ['', 'Emulation: QEMU, its clock counting the instructions of all CPUs at four nanoseconds each (-icount). That is '
               f'{dilation} times slower than', f'this host, so the disk is modelled {dilation} times slower as well (time dilation), '
               'and ratios mean what they would on hardware.', 'Reads take no time in the disk model; writes and flushes do. '
               '"ideal": bare QEMU without Quoll, synchronous, on a disk that', 'takes no time at all: more than that no disk '

@@ -9,7 +9,7 @@
 
 struct disk_parts {                  /* of one physical disk that is used */
     uint32_t driver, timing, volume; /* timing: or NO_COMPONENT */
-    struct nvme_config nvme_config;
+    struct disk_config driver_config;
     struct timing_config timing_config;
     struct volume_config volume_config;
 };

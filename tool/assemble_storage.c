@@ -49,7 +49,7 @@ static uint32_t add_buffer(struct assembly *assembly, struct disk_parts *disk, u
     *region = model_ram(assembly->model, "buffer", size);
     map_numbered(assembly, owner, *region, "buffer", number, READ_WRITE);
     map_numbered(assembly, disk->driver, *region, "buffer", number, 0);
-    disk->nvme_config.allowed_buffers[0] |= 1ULL << number;
+    disk->driver_config.allowed_buffers[0] |= 1ULL << number;
     return number;
 }
 
@@ -57,21 +57,29 @@ static uint32_t add_buffer(struct assembly *assembly, struct disk_parts *disk, u
  * Driver and volume service of a physical disk
  */
 
-/* The controllers are in the slots from 1 on, in their order; slots share the four interrupts in turn. */
-static uint32_t interrupt_of(const struct disk_parts *disk)
+/* Each device has a place of its own in the memory window. */
+static uint32_t place_of(const struct disk *disk)
 {
-    return (1 + disk->nvme_config.instance) % PCI_INTERRUPTS;
+    return disk->instance + (disk->virtio ? DESCRIPTION_MAX_DISKS : 0);
 }
 
-static void add_driver(struct assembly *assembly, struct disk_parts *disk, const char *name)
+/* The devices are in the slots from 1 on, in the order of their places; slots share the four interrupts in turn. */
+static uint32_t interrupt_of(const struct disk_parts *disk)
+{
+    return (1 + disk->driver_config.place) % PCI_INTERRUPTS;
+}
+
+static void add_driver(struct assembly *assembly, struct disk_parts *disk, const char *name,
+                       bool virtio)
 {
     struct model *model = assembly->model;
-    disk->driver = add_service(assembly, SERVICE_nvme, name);
+    disk->driver = add_service(assembly, virtio ? SERVICE_virtio_blk : SERVICE_nvme, name);
     uint32_t host = model_device(model, "pci-host-ecam-generic", 0);
     uint32_t registers = model_special(model, "registers", IMAGE_REGION_REGISTERS, host);
     uint32_t window = model_special(model, "window", IMAGE_REGION_WINDOW, host);
     uint32_t tree = model_special(model, "device-tree", IMAGE_REGION_DEVICE_TREE, IMAGE_NONE);
-    uint32_t queues = model_ram(model, "queues", NVME_QUEUES_BYTES);
+    uint32_t queues =
+        model_ram(model, "queues", virtio ? VIRTIO_BLK_QUEUES_BYTES : NVME_QUEUES_BYTES);
     model_map_part(model, disk->driver, registers, "registers", READ_WRITE | QUOLL_UNCACHED,
                    ECAM_BUS_SIZE);
     model_map(model, disk->driver, window, "window", READ_WRITE | QUOLL_UNCACHED);
@@ -109,9 +117,14 @@ static struct disk_parts *use_disk(struct assembly *assembly, uint32_t number)
     uint32_t region;
     if (parts->driver != NO_COMPONENT)
         return parts;
-    char *driver = text_print("nvme.%s", disk->name), *volume = text_print("volume.%s", disk->name);
-    parts->nvme_config = (struct nvme_config){.client_count = 1, .instance = disk->nvme};
-    add_driver(assembly, parts, driver);
+    char *driver = text_print("%s.%s", disk->virtio ? "virtio" : "nvme", disk->name);
+    char *volume = text_print("volume.%s", disk->name);
+    parts->driver_config = (struct disk_config){
+        .client_count = 1,
+        .instance = disk->instance,
+        .place = place_of(disk),
+    };
+    add_driver(assembly, parts, driver, disk->virtio);
     parts->volume = add_service(assembly, SERVICE_volume, volume);
     parts->timing = NO_COMPONENT;
     if (disk->like)
@@ -181,9 +194,9 @@ static void tell_dirty(struct assembly *assembly, struct disk_parts *disk,
                        const struct rapilog_parts *rapilog)
 {
     uint64_t mask = 1ULL << rapilog->config.buffer;
-    if (disk->nvme_config.allowed_buffers[0] & mask)
+    if (disk->driver_config.allowed_buffers[0] & mask)
         return;
-    disk->nvme_config.allowed_buffers[0] |= mask;
+    disk->driver_config.allowed_buffers[0] |= mask;
     map_numbered(assembly, disk->driver, rapilog->dirty, "buffer", rapilog->config.buffer, 0);
 }
 
@@ -230,9 +243,9 @@ void finish_storage(struct assembly *assembly)
         struct disk_parts *disk = &assembly->disks[i];
         if (disk->driver == NO_COMPONENT)
             continue;
-        add_config(assembly, disk->driver, &disk->nvme_config, sizeof disk->nvme_config);
+        add_config(assembly, disk->driver, &disk->driver_config, sizeof disk->driver_config);
         if (disk->timing != NO_COMPONENT) {
-            disk->timing_config.allowed_buffers = disk->nvme_config.allowed_buffers[0];
+            disk->timing_config.allowed_buffers = disk->driver_config.allowed_buffers[0];
             add_config(assembly, disk->timing, &disk->timing_config, sizeof disk->timing_config);
         }
         add_config(assembly, disk->volume, &disk->volume_config, sizeof disk->volume_config);

@@ -53,11 +53,16 @@ static void tell_region(struct question *question, const struct image_mapping *t
     }
 }
 
+static bool is_disk_driver(const char *name)
+{
+    return strncmp(name, "nvme.", 5) == 0 || strncmp(name, "virtio.", 7) == 0;
+}
+
 /* No IOMMU is used yet: what a device is told to read or write is its driver's word alone. */
 static void tell_devices(struct question *question)
 {
     for (uint32_t i = 0; i < question->image.component_count; i++)
-        if (strncmp(question->image.components[i].name, "nvme.", 5) == 0) {
+        if (is_disk_driver(question->image.components[i].name)) {
             printf("component %s could make its device %s it (no IOMMU is used)\n",
                    question->image.components[i].name, question->verb);
             question->answers++;
@@ -119,7 +124,8 @@ static void tell_volumes(struct question *question, uint32_t disk, const char *k
                use->label[0] ? "label " : "all of it", use->label, client);
         if (use->rapilog)
             printf("rapilog.%s, ", name);
-        printf("volume.%s, nvme.%s\n", disk_name, disk_name);
+        printf("volume.%s, %s.%s\n", disk_name,
+               question->description->disks[disk].virtio ? "virtio" : "nvme", disk_name);
         question->answers++;
     }
 }

@@ -102,6 +102,28 @@ static void read_machine(struct description *description, struct node node)
     }
 }
 
+/* nvme: 0 | virtio: 0; which of the machine's devices it is */
+static void read_device(const struct description *description, struct disk *disk, struct node node)
+{
+    struct node virtio = node_get(node, "virtio"), nvme = node_get(node, "nvme");
+    disk->virtio = node_present(virtio);
+    const char *what = disk->virtio ? "virtio" : "nvme";
+    uint32_t before = 0;
+    for (const struct disk *other = description->disks; other < disk; other++)
+        before += other->virtio == disk->virtio;
+    disk->instance =
+        (uint32_t)node_number(disk->virtio ? virtio : nvme, disk->virtio ? "`virtio`" : "`nvme`", 0,
+                              DESCRIPTION_MAX_DISKS - 1, before);
+    if (disk->virtio && node_present(nvme))
+        node_error(nvme, "disk `%s` cannot be both `nvme` and `virtio`; remove one", disk->name);
+    for (const struct disk *other = description->disks; other < disk; other++)
+        if (other->virtio == disk->virtio && other->instance == disk->instance)
+            node_error(disk->node,
+                       "disks `%s` and `%s` are both %s %u; give each `%s:` a number of its own",
+                       other->name, disk->name, disk->virtio ? "virtio disk" : "NVMe controller",
+                       disk->instance, what);
+}
+
 /* timing: {like: 7200rpm, dilation: 4.2} */
 static void read_timing(struct disk *disk, struct node node)
 {
@@ -128,7 +150,7 @@ static void read_timing(struct disk *disk, struct node node)
 
 static void read_disk(struct description *description, struct node key, struct node node)
 {
-    static const char *const keys[] = {"nvme", "file", "cache", "timing", NULL};
+    static const char *const keys[] = {"nvme", "virtio", "file", "cache", "timing", NULL};
     static const char *const caches[] = {"writeback",    "none",   "directsync",
                                          "writethrough", "unsafe", NULL};
     if (!node_check_name(key, "a disk", DESCRIPTION_NAME))
@@ -137,17 +159,10 @@ static void read_disk(struct description *description, struct node key, struct n
     *disk = (struct disk){.node = key, .name = node_text(key, "a disk's name", "")};
     if (node_present(node) && node_expect_map(node, "a disk"))
         node_only_keys(node, "a disk", keys);
-    disk->nvme = (uint32_t)node_number(node_get(node, "nvme"), "`nvme`", 0,
-                                       DESCRIPTION_MAX_DISKS - 1, description->disk_count - 1);
+    read_device(description, disk, node);
     disk->file = node_text(node_get(node, "file"), "`file`", NULL);
     disk->cache = one_of(node_get(node, "cache"), "`cache`", caches);
     read_timing(disk, node_get(node, "timing"));
-    for (struct disk *other = description->disks; other < disk; other++)
-        if (other->nvme == disk->nvme)
-            node_error(key,
-                       "disks `%s` and `%s` are both NVMe controller %u; give each `nvme:` a "
-                       "number of its own",
-                       other->name, disk->name, disk->nvme);
 }
 
 static void read_disks(struct description *description, struct node node)

@@ -39,7 +39,8 @@ struct machine {
 struct disk {
     struct node node;
     const char *name;
-    uint32_t nvme;            /* which NVMe controller, by bus order */
+    bool virtio;              /* a virtio block device, not an NVMe controller */
+    uint32_t instance;        /* which of them, by bus order */
     const char *file;         /* path or nbd+unix: URI for `quoll run`, or NULL */
     const char *cache;        /* QEMU's word */
     const char *like;         /* measurements: as slow as this kind of disk, or NULL */
@@ -126,6 +127,7 @@ struct component {
     SERVICE(powerkey, 220)                                                                         \
     SERVICE(supervisor, 215)                                                                       \
     SERVICE(nvme, 200)                                                                             \
+    SERVICE(virtio_blk, 200)                                                                       \
     SERVICE(timing, 198)                                                                           \
     SERVICE(volume, 195)                                                                           \
     SERVICE(pl011, 185)                                                                            \

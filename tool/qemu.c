@@ -73,7 +73,16 @@ static bool is_uri(const char *path)
     return strstr(path, "://") != NULL || strncmp(path, "nbd:", 4) == 0;
 }
 
-/* The controllers are in the PCI slots from 1 on, so that their order on the bus is their number. */
+/* The devices are in the PCI slots from 1 on, so that their order on the bus is their number: NVMe, then virtio. */
+static char *device_option(const struct disk *disk)
+{
+    if (disk->virtio)
+        return text_print("virtio-blk-pci,disable-legacy=on,drive=%s,serial=%s,addr=%u", disk->name,
+                          disk->name, disk->instance + DESCRIPTION_MAX_DISKS + 1);
+    return text_print("nvme,drive=%s,serial=%s,addr=%u", disk->name, disk->name,
+                      disk->instance + 1);
+}
+
 static bool add_disk(struct arguments *arguments, const struct description *description,
                      const struct disk *disk, const char *told)
 {
@@ -96,8 +105,7 @@ static bool add_disk(struct arguments *arguments, const struct description *desc
     add_pair(
         arguments, "-drive",
         text_print("if=none,id=%s,format=raw,cache=%s,file=%s", disk->name, disk->cache, file));
-    add_pair(arguments, "-device",
-             text_print("nvme,drive=%s,serial=%s,addr=%u", disk->name, disk->name, disk->nvme + 1));
+    add_pair(arguments, "-device", device_option(disk));
     free(file);
     free(path);
     return true;

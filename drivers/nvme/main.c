@@ -12,16 +12,15 @@
  *
  * An interrupt line that stays raised without a reason (another device on it, or QEMU's model after a reset with commands in
  * flight) would keep everything else from running: the driver then switches the interrupt off and polls.
- *
- * Each client may have its share of the commands in flight, so none can keep the disk from the others.
  */
+#include "../disk/clients.h"
+#include "../pci/pci.h"
 #include "controller.h"
-#include "pci.h"
 #include "transfer.h"
 #include <quoll/quoll.h>
-#include <string.h>
 
-#define CLASS_NVME 0x010802u /* mass storage, non-volatile memory, NVMe interface */
+/* Mass storage, non-volatile memory, NVMe interface. */
+static const struct pci_match nvme_devices = {.class_code = 0x010802u};
 /* QEMU's model (1b36:0010) accepts FUA and ignores it. */
 #define VENDOR_REDHAT 0x1b36u
 #define DEVICE_QEMU_NVME 0x0010u
@@ -35,10 +34,7 @@ static struct {
     struct pci_device device;
     struct controller controller;
     struct transfers transfers;
-    struct block_buffers buffers;
-    uint32_t client_count;
-    uint32_t share; /* commands in flight that one client may have */
-    struct block_server client[CONFIG_MAX_CLIENTS];
+    struct disk_clients clients;
     uint32_t interrupt;        /* handle */
     uint64_t interrupt_signal; /* 0: no interrupt yet */
     uint32_t idle_interrupts;
@@ -48,24 +44,6 @@ static struct {
     bool polling;
     bool timer_runs;
 } nvme;
-
-static void tell_clients(const char *problem)
-{
-    for (uint32_t i = 0; i < nvme.client_count; i++) {
-        if (problem != NULL)
-            block_server_failed(&nvme.client[i], problem);
-        else
-            block_server_ready(&nvme.client[i], &nvme.controller.geometry);
-    }
-}
-
-/* The disk's name counts: another model is another disk. */
-static bool same_geometry(const struct block_geometry *a, const struct block_geometry *b)
-{
-    return a->sectors == b->sectors && a->abilities == b->abilities &&
-           a->physical_block == b->physical_block && a->max_sectors == b->max_sectors &&
-           memcmp(a->name, b->name, sizeof(a->name)) == 0;
-}
 
 /* NULL when the controller works again and is still the same disk. */
 static const char *start_again(void)
@@ -79,7 +57,7 @@ static const char *start_again(void)
     quoll_irq_ack(nvme.interrupt);
     if (problem != NULL)
         return problem;
-    if (!same_geometry(&before, &controller->geometry) ||
+    if (!disk_same_geometry(&before, &controller->geometry) ||
         namespace_id != controller->namespace_id || depth != controller->io.depth)
         return "after a reset it is another disk";
     return NULL;
@@ -95,8 +73,8 @@ static void become_broken(const char *problem)
     if (!silent)
         quoll_log("the controller does not stop; its access to memory was taken away");
     while (transfer_abandon(&nvme.transfers, &result))
-        block_server_complete(&nvme.client[result.client], result.id, result.status);
-    tell_clients(problem);
+        disk_clients_complete(&nvme.clients, result.client, result.id, result.status);
+    disk_clients_failed(&nvme.clients, problem);
 }
 
 static void recover(const char *problem)
@@ -117,27 +95,6 @@ static void recover(const char *problem)
 
 /* ---- Start ---- */
 
-static const struct quoll_environment_entry *memory_entry(const char *name)
-{
-    const struct quoll_environment_entry *entry = quoll_find(QUOLL_ENVIRONMENT_MEMORY, name);
-    if (entry == NULL || entry->address == 0)
-        quoll_fail("the system image maps no memory \"%s\" for this driver", name);
-    return entry;
-}
-
-static void find_host(struct pci_host *host)
-{
-    const struct quoll_environment_entry *ecam = memory_entry("registers");
-    const struct quoll_environment_entry *window = memory_entry("window");
-    *host = (struct pci_host){
-        .ecam = (uint8_t *)(uintptr_t)ecam->address,
-        .ecam_size = ecam->size,
-        .window = (uint8_t *)(uintptr_t)window->address,
-        .window_physical = window->physical,
-        .window_size = window->size,
-    };
-}
-
 static const char *find_interrupt(void)
 {
     uint32_t line = pci_interrupt(&nvme.device);
@@ -149,24 +106,23 @@ static const char *find_interrupt(void)
 }
 
 /* NULL, or what prevents the use of the disk. */
-static const char *start_device(uint32_t instance)
+static const char *start_device(const struct disk_config *config)
 {
     struct pci_bar bar;
-    find_host(&nvme.host);
-    if (!pci_find(&nvme.host, CLASS_NVME, instance, &nvme.device))
+    pci_host_find(&nvme.host);
+    if (!pci_find(&nvme.host, &nvme_devices, config->instance, &nvme.device))
         return "there is no such NVMe controller on this machine";
-    const char *problem = pci_open(&nvme.host, &nvme.device, instance, &bar);
+    const char *problem = pci_open(&nvme.host, &nvme.device, config->place, 0, &bar);
     if (problem == NULL)
         problem = find_interrupt();
     if (problem != NULL)
         return problem;
 
-    const struct quoll_environment_entry *queues = memory_entry("queues");
     nvme.controller = (struct controller){
         .registers = bar.registers,
         .register_bytes = bar.size,
         .memory = quoll_memory("queues", NVME_QUEUES_BYTES),
-        .memory_physical = queues->physical,
+        .memory_physical = quoll_find(QUOLL_ENVIRONMENT_MEMORY, "queues")->physical,
     };
     pci_bus_master(&nvme.device, true);
     problem = controller_start(&nvme.controller);
@@ -187,29 +143,22 @@ static void announce(void)
 
 static void start(void)
 {
-    const struct nvme_config *config = quoll_memory("config", sizeof(struct nvme_config));
-    if (config->client_count > CONFIG_MAX_CLIENTS)
-        quoll_fail("the configuration has %u clients; %u are possible", config->client_count,
-                   CONFIG_MAX_CLIENTS);
-    nvme.client_count = config->client_count;
-    block_buffers_find(&nvme.buffers);
-    for (uint32_t i = 0; i < nvme.client_count; i++)
-        block_server_find(&nvme.client[i], i, &nvme.buffers, config->allowed_buffers[i]);
-
-    const char *problem = start_device(config->instance);
+    const struct disk_config *config = quoll_memory("config", sizeof(struct disk_config));
+    disk_clients_find(&nvme.clients, config);
+    const char *problem = start_device(config);
     if (problem != NULL) {
         quoll_log("the disk cannot be used: %s (controller %u)", problem, config->instance);
-        tell_clients(problem);
+        disk_clients_failed(&nvme.clients, problem);
         return;
     }
     bool ignores_fua =
         nvme.device.vendor == VENDOR_REDHAT && nvme.device.device == DEVICE_QEMU_NVME;
     bool cached = (nvme.controller.geometry.abilities & BLOCK_VOLATILE_CACHE) != 0;
-    transfers_start(&nvme.transfers, &nvme.controller, &nvme.buffers, ignores_fua && cached);
-    nvme.share = nvme.transfers.count / (nvme.client_count > 0 ? nvme.client_count : 1);
+    transfers_start(&nvme.transfers, &nvme.controller, &nvme.clients.buffers,
+                    ignores_fua && cached);
     nvme.working = true;
     announce();
-    tell_clients(NULL);
+    disk_clients_ready(&nvme.clients, &nvme.controller.geometry, nvme.transfers.count);
 }
 
 /* ---- Work ---- */
@@ -223,7 +172,7 @@ static void take_completions(void)
             break;
         nvme.idle_interrupts = 0;
         if (event == TRANSFER_DONE)
-            block_server_complete(&nvme.client[result.client], result.id, result.status);
+            disk_clients_complete(&nvme.clients, result.client, result.id, result.status);
         if (event == TRANSFER_NONSENSE) {
             recover("the NVMe controller answers what it was not asked");
             return;
@@ -232,34 +181,27 @@ static void take_completions(void)
     queue_release(&nvme.controller.io);
 }
 
-static bool may_take(const struct block_server *client)
+/* A broken disk's requests are answered by the link. */
+static bool has_room(void)
 {
-    return !nvme.working || (!transfers_full(&nvme.transfers) && client->outstanding < nvme.share);
+    return !nvme.working || !transfers_full(&nvme.transfers);
 }
 
 static void begin(uint32_t number, const struct block_request *request)
 {
     bool cached = (nvme.controller.geometry.abilities & BLOCK_VOLATILE_CACHE) != 0;
     if (request->operation == BLOCK_FLUSH && !cached)
-        block_server_complete(&nvme.client[number], request->id, BLOCK_OK);
+        disk_clients_complete(&nvme.clients, number, request->id, BLOCK_OK);
     else
         transfer_begin(&nvme.transfers, number, request);
 }
 
-/* One request of each client in turn, for as long as any has one. */
 static void take_requests(void)
 {
     struct block_request request;
-    bool any = true;
-    while (any) {
-        any = false;
-        for (uint32_t i = 0; i < nvme.client_count; i++) {
-            if (may_take(&nvme.client[i]) && block_server_take(&nvme.client[i], &request)) {
-                begin(i, &request);
-                any = true;
-            }
-        }
-    }
+    uint32_t number;
+    while (has_room() && disk_clients_take(&nvme.clients, &number, &request))
+        begin(number, &request);
 }
 
 static void watch_timeouts(void)
@@ -304,22 +246,11 @@ static void work(uint64_t signals)
     take_requests();
     if (nvme.working)
         queue_ring(&nvme.controller.io);
-    for (uint32_t i = 0; i < nvme.client_count; i++)
-        block_server_publish(&nvme.client[i]);
+    disk_clients_publish(&nvme.clients);
     if ((signals & nvme.interrupt_signal) != 0)
         end_interrupt();
     if (nvme.working)
         run_timer();
-}
-
-/* False: a client whose requests may be taken has one. */
-static bool all_asleep(void)
-{
-    for (uint32_t i = 0; i < nvme.client_count; i++) {
-        if (may_take(&nvme.client[i]) && !block_server_sleep(&nvme.client[i]))
-            return false;
-    }
-    return true;
 }
 
 void component_main(void)
@@ -329,8 +260,7 @@ void component_main(void)
     uint64_t signals = nvme.interrupt_signal;
     for (;;) {
         work(signals);
-        signals = all_asleep() ? quoll_wait() : 0;
-        for (uint32_t i = 0; i < nvme.client_count; i++)
-            block_server_awake(&nvme.client[i]);
+        signals = !has_room() || disk_clients_sleep(&nvme.clients) ? quoll_wait() : 0;
+        disk_clients_awake(&nvme.clients);
     }
 }

@@ -20,14 +20,17 @@
 #define CONFIG_MAX_CLIENTS 16
 #define CONFIG_MAX_BUFFERS 64 /* so a set of buffers is one 64-bit mask */
 
-#define NVME_QUEUES_BYTES 327680u
-/* drivers/nvme: memory "registers" (ECAM), "window" (32-bit MMIO window), "device-tree", "queues"
- * (RAM for its queues and tables, NVME_QUEUES_BYTES), irq "intx0".."intx3" with receives of the same
+/* drivers/nvme and drivers/virtio_blk: memory "registers" (ECAM), "window" (32-bit MMIO window), "device-tree", "queues"
+ * (RAM for queues and tables, of the size below), irq "intx0".."intx3" with receives of the same
  * names. "bufferB" entries of a driver are not mapped (rights 0, address 0): it only needs their
  * physical addresses. */
-struct nvme_config {
+#define NVME_QUEUES_BYTES 327680u
+#define VIRTIO_BLK_QUEUES_BYTES 32768u
+struct disk_config {
     uint32_t client_count;
-    uint32_t instance; /* which NVMe controller, by bus order */
+    uint32_t instance; /* which of the driver's devices, by bus order */
+    uint32_t place;    /* which part of the memory window is its own */
+    uint32_t reserved;
     uint64_t allowed_buffers[CONFIG_MAX_CLIENTS];
 };
 

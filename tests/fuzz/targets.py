@@ -67,7 +67,7 @@ TARGETS = {
                                           'tests/fuzz/calls.c'],
                       include=['services/rapilog'], hostile=True, longest=256),
     'nvme': Target(own=['drivers/nvme/controller.c', 'drivers/nvme/queue.c', 'drivers/nvme/transfer.c'],
-                   parts=['tests/fuzz/calls.c'], include=['drivers/nvme', 'drivers/nvme/host'],
+                   parts=['tests/fuzz/calls.c'], include=['drivers/nvme', 'drivers/disk/host'],
                    hostile=True, longest=256),
     'pci': Target(own=['drivers/nvme/pci.c'], include=['drivers/nvme'], hostile=True, longest=256),
     'volume': Target(own=['services/volume/volume.c'],

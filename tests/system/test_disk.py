@@ -28,9 +28,9 @@ def numbers(count):
     return ''.join(f'{number}\n' for number in range(1, count + 1)).encode()
 
 
-def test():
+def check_disk(run):
     root, wal, other = rig.make_disk('disk.img', ('root', 32), ('wal', 16), ('other', 16))
-    result = rig.run(SYSTEM, typed=TYPED)
+    result = run()
     result.expect_status(0).expect('65536\n32768\nrootwal').expect_log('everything acknowledged is on the disk')
     for start, count, what in ((root, 200000, 'plain'), (wal, 300000, 'RapiLog')):
         expected = numbers(count)
@@ -39,4 +39,9 @@ def test():
     rig.check(not any(rig.read_sectors('disk.img', other, 32768)), 'a volume was written that the VM does not have')
 
 
-rig.main(test)
+def test():
+    check_disk(lambda: rig.run(SYSTEM, typed=TYPED))
+
+
+if __name__ == '__main__':
+    rig.main(test)

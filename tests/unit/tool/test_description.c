@@ -163,6 +163,11 @@ static void things_written_twice_are_found(void **state)
     expect("disks: {d: {nvme: 1}, e: {nvme: 1}}\n" VM,
            "x.yaml:1:23: disks `d` and `e` are both NVMe controller 1; give each `nvme:` a number "
            "of its own");
+    expect("disks: {d: {virtio: 0}, f: {nvme: 0}, e: {virtio: 0}}\n" VM,
+           "x.yaml:1:39: disks `d` and `e` are both virtio disk 0; give each `virtio:` a number "
+           "of its own");
+    expect("disks: {d: {virtio: 0, nvme: 0}}\n" VM,
+           "x.yaml:1:30: disk `d` cannot be both `nvme` and `virtio`; remove one");
 }
 
 static void values_of_the_wrong_kind_are_refused(void **state)

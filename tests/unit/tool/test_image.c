@@ -160,7 +160,7 @@ static void the_disk_path_is_configured_end_to_end(void **state)
     const struct vmm_config *vmm = config(&made, "vmm.linux");
     const struct rapilog_config *rapilog = config(&made, "rapilog.linux");
     const struct volume_config *volume = config(&made, "volume.disk0");
-    const struct nvme_config *nvme = config(&made, "nvme.disk0");
+    const struct disk_config *nvme = config(&made, "nvme.disk0");
     uint64_t root = 1ULL << vmm->disk[0].buffer, wal = 1ULL << vmm->disk[1].buffer;
     uint64_t dirty = 1ULL << rapilog->buffer, table = 1ULL << volume->buffer;
     assert_int_equal(vmm->disk_count, 2);

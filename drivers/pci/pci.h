@@ -4,11 +4,11 @@
  *
  * The driver has the ECAM and the window of the host bridge and nothing else; no firmware need have prepared anything, but what
  * firmware assigned within the window stays. Bridges are numbered and opened on the way. Several drivers of
- * one class may share a host bridge: each names its own instance, and the places they choose do not overlap.
+ * one or several classes may share a host bridge: each has a place of its own in the window.
  * PCI addresses in the window are taken to be equal to physical addresses.
  */
-#ifndef NVME_PCI_H
-#define NVME_PCI_H
+#ifndef DRIVERS_PCI_H
+#define DRIVERS_PCI_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,12 +39,26 @@ struct pci_bar {
     uint64_t size;
 };
 
-/* Finds device number `instance` (in bus order) of a class: base class, sub-class, interface as 0xBBSSII. */
-bool pci_find(struct pci_host *host, uint32_t class_code, uint32_t instance,
+/* Which devices a driver drives. */
+struct pci_match {
+    uint32_t class_code; /* base class, sub-class, interface as 0xBBSSII; 0: whatever */
+    uint32_t id;         /* device id << 16 | vendor id; 0: whatever */
+};
+
+/* Takes host bridge, memory window and the way to configuration space from the environment ("registers", "window"); stops the
+ * component when the system image lacks one. */
+void pci_host_find(struct pci_host *host);
+/* Finds device number `instance` (in bus order) of those that match. */
+bool pci_find(struct pci_host *host, const struct pci_match *match, uint32_t instance,
               struct pci_device *device);
-/* Places memory BAR 0 and opens the way to it. NULL, or what prevents it. */
-const char *pci_open(const struct pci_host *host, const struct pci_device *device,
-                     uint32_t instance, struct pci_bar *bar);
+/* Places a memory BAR (0 to 5) in part `place` of the window, if firmware has not placed it, and opens the way to it. NULL, or what
+ * prevents it. */
+const char *pci_open(const struct pci_host *host, const struct pci_device *device, uint32_t place,
+                     uint32_t number, struct pci_bar *bar);
+/* The offset in configuration space of the first capability of that kind after `previous` (0: from the start); 0: there is
+ * none. A chain that does not end is cut. */
+uint32_t pci_capability(const struct pci_device *device, uint32_t kind, uint32_t previous);
+uint32_t pci_config_read(const struct pci_device *device, uint32_t offset);
 /* Whether the device may access memory and raise interrupts. */
 void pci_bus_master(const struct pci_device *device, bool allowed);
 /* For good: the device raises no legacy interrupt any more. */

@@ -1,8 +1,9 @@
 /*
- * PCI Express: enumeration through the ECAM and assignment of one BAR; see pci.h.
+ * PCI Express: enumeration through the ECAM and assignment of BARs; see pci.h.
  * Section numbers: PCI Express base specification 5.0, PCI-to-PCI bridge architecture 1.2.
  */
 #include "pci.h"
+#include <quoll/quoll.h>
 
 enum configuration { /* 7.5.1 */
                      CONFIG_ID = 0x00,
@@ -10,12 +11,15 @@ enum configuration { /* 7.5.1 */
                      CONFIG_CLASS = 0x08,
                      CONFIG_HEADER = 0x0c, /* header type in bits 23:16 */
                      CONFIG_BAR0 = 0x10,
-                     CONFIG_BAR1 = 0x14,
                      CONFIG_BUSES = 0x18,  /* bridge: primary, secondary, subordinate */
                      CONFIG_MEMORY = 0x20, /* bridge: memory base and limit, in MiB << 4 */
+                     CONFIG_CAPABILITIES = 0x34,
                      CONFIG_INTERRUPT = 0x3c,
 };
 
+#define BARS 6u
+#define MOST_CAPABILITIES 48u          /* that fit a configuration space without overlap */
+#define STATUS_CAPABILITIES (1u << 20) /* in the upper half of CONFIG_COMMAND */
 #define COMMAND_MEMORY 2u
 #define COMMAND_MASTER 4u
 #define COMMAND_NO_INTX (1u << 10)
@@ -26,11 +30,12 @@ enum configuration { /* 7.5.1 */
 #define BAR_64_BIT 4u
 #define BAR_FLAGS 0xfu
 #define BRIDGE_GRANULE 0x100000ull
-#define PLACE_BYTES 0x1000000ull /* each instance's share of the window */
+#define PLACE_BYTES 0x1000000ull /* each device's share of the window */
+#define BAR_BYTES (PLACE_BYTES / 8)
 
 struct search {
     struct pci_host *host;
-    uint32_t class_code;
+    const struct pci_match *match;
     uint32_t skip; /* matching devices to pass by */
     bool found;
     struct pci_device *device;
@@ -104,17 +109,24 @@ static void search_bridge(struct search *search, uint8_t *bridge, uint32_t bus, 
     close_bus_range(search->host, bridge);
 }
 
+static bool matches(const struct pci_match *match, uint32_t class_code, uint32_t id)
+{
+    return (match->class_code == 0 || match->class_code == class_code) &&
+           (match->id == 0 || match->id == id);
+}
+
 static void search_function(struct search *search, uint8_t *configuration, uint32_t bus,
                             uint32_t slot, uint32_t function)
 {
     uint32_t header = config_read(configuration, CONFIG_HEADER) >> 16 & 0x7f;
     if (header == 1)
         search_bridge(search, configuration, bus, slot);
-    if (header != 0 || config_read(configuration, CONFIG_CLASS) >> 8 != search->class_code)
+    uint32_t id = config_read(configuration, CONFIG_ID);
+    uint32_t class_code = config_read(configuration, CONFIG_CLASS) >> 8;
+    if (header != 0 || !matches(search->match, class_code, id))
         return;
     if (search->found || search->skip-- > 0)
         return;
-    uint32_t id = config_read(configuration, CONFIG_ID);
     search->found = true;
     *search->device = search->at;
     search->device->bus = (uint8_t)bus;
@@ -146,29 +158,28 @@ static void search_bus(struct search *search, uint32_t bus)
         search_slot(search, bus, slot);
 }
 
-bool pci_find(struct pci_host *host, uint32_t class_code, uint32_t instance,
+bool pci_find(struct pci_host *host, const struct pci_match *match, uint32_t instance,
               struct pci_device *device)
 {
-    struct search search = {
-        .host = host, .class_code = class_code, .skip = instance, .device = device};
+    struct search search = {.host = host, .match = match, .skip = instance, .device = device};
     host->next_bus = 1;
     search_bus(&search, 0);
     return search.found;
 }
 
-/* How large BAR 0 is: the address bits that can be written (7.5.1.2.1). */
-static uint64_t bar_size(uint8_t *configuration, bool wide, uint64_t address)
+/* How large a BAR is: the address bits that can be written (7.5.1.2.1). */
+static uint64_t bar_size(uint8_t *configuration, uint32_t offset, bool wide, uint64_t address)
 {
-    config_write(configuration, CONFIG_BAR0, UINT32_MAX);
-    uint64_t mask = config_read(configuration, CONFIG_BAR0) & ~BAR_FLAGS;
+    config_write(configuration, offset, UINT32_MAX);
+    uint64_t mask = config_read(configuration, offset) & ~BAR_FLAGS;
     if (wide) {
-        config_write(configuration, CONFIG_BAR1, UINT32_MAX);
-        mask |= (uint64_t)config_read(configuration, CONFIG_BAR1) << 32;
-        config_write(configuration, CONFIG_BAR1, (uint32_t)(address >> 32));
+        config_write(configuration, offset + 4, UINT32_MAX);
+        mask |= (uint64_t)config_read(configuration, offset + 4) << 32;
+        config_write(configuration, offset + 4, (uint32_t)(address >> 32));
     } else {
         mask |= 0xffffffff00000000u;
     }
-    config_write(configuration, CONFIG_BAR0, (uint32_t)address);
+    config_write(configuration, offset, (uint32_t)address);
     return ~mask + 1;
 }
 
@@ -178,13 +189,15 @@ static bool in_window(const struct pci_host *host, uint64_t address, uint64_t si
            address - host->window_physical <= host->window_size - size;
 }
 
-/* Where an unassigned BAR goes: each instance has a place of its own. 0: the window is too small. */
-static uint64_t choose_place(const struct pci_host *host, uint32_t instance, uint64_t size)
+/* Where an unassigned BAR goes: each place has room for one device's. 0: the window is too small. */
+static uint64_t choose_address(const struct pci_host *host, uint32_t place, uint32_t number,
+                               uint64_t size)
 {
     uint64_t first = (host->window_physical + PLACE_BYTES - 1) & ~(PLACE_BYTES - 1);
-    uint64_t place = first + instance * PLACE_BYTES;
-    return size <= PLACE_BYTES && in_window(host, place, size) && place + size <= UINT32_MAX ? place
-                                                                                             : 0;
+    uint64_t address = first + place * PLACE_BYTES + number * BAR_BYTES;
+    bool possible =
+        size <= BAR_BYTES && in_window(host, address, size) && address + size <= UINT32_MAX;
+    return possible ? address : 0;
 }
 
 /* Makes a bridge forward [address, address + size) beside what it forwards already (bridge 1.2, 3.2.5.8). */
@@ -204,36 +217,60 @@ static void open_bridge(uint8_t *bridge, uint64_t address, uint64_t size)
     change_command(bridge, 0, COMMAND_MEMORY | COMMAND_MASTER);
 }
 
-const char *pci_open(const struct pci_host *host, const struct pci_device *device,
-                     uint32_t instance, struct pci_bar *bar)
+const char *pci_open(const struct pci_host *host, const struct pci_device *device, uint32_t place,
+                     uint32_t number, struct pci_bar *bar)
 {
     uint8_t *configuration = device->configuration;
-    uint32_t low = config_read(configuration, CONFIG_BAR0);
+    uint32_t offset = CONFIG_BAR0 + number * 4;
+    if (number >= BARS)
+        return "it names a register block that cannot exist";
+    uint32_t low = config_read(configuration, offset);
     bool wide = (low & BAR_TYPE) == BAR_64_BIT;
-    if ((low & BAR_IO) != 0)
+    if ((low & BAR_IO) != 0 || (wide && number == BARS - 1))
         return "its registers are not in memory";
 
     change_command(configuration, COMMAND_MEMORY | COMMAND_MASTER, 0);
     uint64_t address = low & ~BAR_FLAGS;
     if (wide)
-        address |= (uint64_t)config_read(configuration, CONFIG_BAR1) << 32;
-    uint64_t size = bar_size(configuration, wide, address);
+        address |= (uint64_t)config_read(configuration, offset + 4) << 32;
+    uint64_t size = bar_size(configuration, offset, wide, address);
     if (size < 16)
         return "it has no registers";
     if (!in_window(host, address, size))
-        address = choose_place(host, instance, size);
+        address = choose_address(host, place, number, size);
     if (address == 0)
         return "the PCI memory window has no place for its registers";
 
-    config_write(configuration, CONFIG_BAR0, (uint32_t)address);
+    config_write(configuration, offset, (uint32_t)address);
     if (wide)
-        config_write(configuration, CONFIG_BAR1, (uint32_t)(address >> 32));
+        config_write(configuration, offset + 4, (uint32_t)(address >> 32));
     for (uint32_t i = 0; i < device->depth; i++)
         open_bridge(device->bridge[i], address, size);
     change_command(configuration, 0, COMMAND_MEMORY);
     bar->registers = host->window + (address - host->window_physical);
     bar->size = size;
     return NULL;
+}
+
+uint32_t pci_config_read(const struct pci_device *device, uint32_t offset)
+{
+    return config_read(device->configuration, offset);
+}
+
+uint32_t pci_capability(const struct pci_device *device, uint32_t kind, uint32_t previous)
+{
+    if ((config_read(device->configuration, CONFIG_COMMAND) & STATUS_CAPABILITIES) == 0)
+        return 0;
+    uint32_t at = config_read(device->configuration, CONFIG_CAPABILITIES) & 0xfc;
+    bool passed = previous == 0;
+    for (uint32_t count = 0; at >= 0x40 && count < MOST_CAPABILITIES; count++) {
+        uint32_t header = config_read(device->configuration, at);
+        if (passed && (header & 0xff) == kind)
+            return at;
+        passed = passed || at == previous;
+        at = header >> 8 & 0xfc;
+    }
+    return 0;
 }
 
 void pci_bus_master(const struct pci_device *device, bool allowed)
@@ -257,4 +294,25 @@ uint32_t pci_interrupt(const struct pci_device *device)
     for (uint32_t i = 0; i < device->depth; i++)
         line += device->bridge_slot[i];
     return line % 4;
+}
+
+static const struct quoll_environment_entry *mapped(const char *name)
+{
+    const struct quoll_environment_entry *entry = quoll_find(QUOLL_ENVIRONMENT_MEMORY, name);
+    if (entry == NULL || entry->address == 0)
+        quoll_fail("the system image maps no memory \"%s\" for this driver", name);
+    return entry;
+}
+
+void pci_host_find(struct pci_host *host)
+{
+    const struct quoll_environment_entry *ecam = mapped("registers");
+    const struct quoll_environment_entry *window = mapped("window");
+    *host = (struct pci_host){
+        .ecam = (uint8_t *)(uintptr_t)ecam->address,
+        .ecam_size = ecam->size,
+        .window = (uint8_t *)(uintptr_t)window->address,
+        .window_physical = window->physical,
+        .window_size = window->size,
+    };
 }

@@ -2,8 +2,8 @@
  * Order between memory that a device reads or writes by DMA and accesses to its registers (Arm ARM, B2.3.12).
  * Outer shareable: the domain of a coherent PCIe host bridge.
  */
-#ifndef NVME_BARRIER_H
-#define NVME_BARRIER_H
+#ifndef DISK_BARRIER_H
+#define DISK_BARRIER_H
 
 /* Everything written to memory before is visible to the device before the next register write. */
 static inline void barrier_before_doorbell(void)

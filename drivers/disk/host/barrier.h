@@ -1,6 +1,6 @@
 /* The contract of aarch64/barrier.h for tests on the host, where the device is another thread or the test itself. */
-#ifndef NVME_BARRIER_H
-#define NVME_BARRIER_H
+#ifndef DISK_BARRIER_H
+#define DISK_BARRIER_H
 
 static inline void barrier_before_doorbell(void)
 {

@@ -1,0 +1,87 @@
+/* The clients of a disk driver; see clients.h. */
+#include "clients.h"
+
+#include <quoll/quoll.h>
+#include <string.h>
+
+void disk_clients_find(struct disk_clients *clients, const struct disk_config *config)
+{
+    if (config->client_count > CONFIG_MAX_CLIENTS)
+        quoll_fail("the configuration has %u clients; %u are possible", config->client_count,
+                   CONFIG_MAX_CLIENTS);
+    clients->count = config->client_count;
+    clients->share = BLOCK_RING_ENTRIES;
+    block_buffers_find(&clients->buffers);
+    for (uint32_t i = 0; i < clients->count; i++)
+        block_server_find(&clients->server[i], i, &clients->buffers, config->allowed_buffers[i]);
+}
+
+void disk_clients_ready(struct disk_clients *clients, const struct block_geometry *geometry,
+                        uint32_t commands)
+{
+    uint32_t share = commands / (clients->count > 0 ? clients->count : 1);
+    clients->share = share > 0 ? share : 1;
+    for (uint32_t i = 0; i < clients->count; i++)
+        block_server_ready(&clients->server[i], geometry);
+}
+
+void disk_clients_failed(struct disk_clients *clients, const char *problem)
+{
+    clients->share = BLOCK_RING_ENTRIES; /* the link answers them by itself */
+    for (uint32_t i = 0; i < clients->count; i++)
+        block_server_failed(&clients->server[i], problem);
+}
+
+static bool may_take(const struct disk_clients *clients, uint32_t number)
+{
+    return clients->server[number].outstanding < clients->share;
+}
+
+bool disk_clients_take(struct disk_clients *clients, uint32_t *number,
+                       struct block_request *request)
+{
+    for (uint32_t i = 0; i < clients->count; i++) {
+        uint32_t candidate = (clients->next + i) % clients->count;
+        if (may_take(clients, candidate) &&
+            block_server_take(&clients->server[candidate], request)) {
+            *number = candidate;
+            clients->next = candidate + 1;
+            return true;
+        }
+    }
+    return false;
+}
+
+void disk_clients_complete(struct disk_clients *clients, uint32_t number, uint64_t id,
+                           enum block_status status)
+{
+    block_server_complete(&clients->server[number], id, status);
+}
+
+void disk_clients_publish(struct disk_clients *clients)
+{
+    for (uint32_t i = 0; i < clients->count; i++)
+        block_server_publish(&clients->server[i]);
+}
+
+bool disk_clients_sleep(struct disk_clients *clients)
+{
+    for (uint32_t i = 0; i < clients->count; i++) {
+        if (may_take(clients, i) && !block_server_sleep(&clients->server[i]))
+            return false;
+    }
+    return true;
+}
+
+void disk_clients_awake(struct disk_clients *clients)
+{
+    for (uint32_t i = 0; i < clients->count; i++)
+        block_server_awake(&clients->server[i]);
+}
+
+bool disk_same_geometry(const struct block_geometry *a, const struct block_geometry *b)
+{
+    return a->sectors == b->sectors && a->abilities == b->abilities &&
+           a->physical_block == b->physical_block && a->max_sectors == b->max_sectors &&
+           memcmp(a->name, b->name, sizeof(a->name)) == 0;
+}

@@ -1,0 +1,41 @@
+/*
+ * The clients of a disk driver: what every driver does with its block links, whatever its device.
+ *
+ * Each client may have its share of the commands in flight, so none can keep the disk from the others, and their requests are
+ * taken one of each in turn.
+ */
+#ifndef DISK_CLIENTS_H
+#define DISK_CLIENTS_H
+
+#include <quoll/block_io.h>
+
+struct disk_clients {
+    struct block_buffers buffers;
+    struct block_server server[CONFIG_MAX_CLIENTS];
+    uint32_t count;
+    uint32_t share; /* commands in flight that one client may have */
+    uint32_t next;  /* whose turn it is */
+};
+
+/* Links and buffers of the environment. Stops the component when the configuration is impossible. */
+void disk_clients_find(struct disk_clients *clients, const struct disk_config *config);
+/* The disk can be used, with so many commands in flight at a time. */
+void disk_clients_ready(struct disk_clients *clients, const struct block_geometry *geometry,
+                        uint32_t commands);
+/* It cannot, or not any more; from now on all requests are answered with BLOCK_GONE. */
+void disk_clients_failed(struct disk_clients *clients, const char *problem);
+
+/* A request whose client may have one more in flight. False: there is none. */
+bool disk_clients_take(struct disk_clients *clients, uint32_t *number,
+                       struct block_request *request);
+void disk_clients_complete(struct disk_clients *clients, uint32_t number, uint64_t id,
+                           enum block_status status);
+void disk_clients_publish(struct disk_clients *clients);
+/* Before waiting: false when a request is there that may be taken. After it: awake. */
+bool disk_clients_sleep(struct disk_clients *clients);
+void disk_clients_awake(struct disk_clients *clients);
+
+/* Whether what a device says after a reset is still the same disk. Its name counts: another model is another disk. */
+bool disk_same_geometry(const struct block_geometry *a, const struct block_geometry *b);
+
+#endif
