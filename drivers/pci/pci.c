@@ -40,6 +40,8 @@ struct search {
     bool found;
     struct pci_device *device;
     struct pci_device at; /* where the search is: its bridges are on the way */
+    /* bit n: bus n. However many bridges lead to a bus, it is searched once. */
+    uint32_t searched[8];
 };
 
 static uint32_t config_read(const uint8_t *configuration, uint32_t offset)
@@ -154,6 +156,10 @@ static void search_slot(struct search *search, uint32_t bus, uint32_t slot)
  * bridges have the same numbers whichever device is looked for. */
 static void search_bus(struct search *search, uint32_t bus)
 {
+    uint32_t *word = &search->searched[bus / 32], bit = UINT32_C(1) << bus % 32;
+    if ((*word & bit) != 0)
+        return;
+    *word |= bit;
     for (uint32_t slot = 0; slot < 32; slot++)
         search_slot(search, bus, slot);
 }
