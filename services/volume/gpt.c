@@ -172,10 +172,10 @@ static void read_label(const uint8_t *units, char label[GPT_LABEL_BYTES])
         uint32_t c = get16(units + 2 * i);
         if (c == 0)
             break;
-        bool pair = is_high_surrogate(c) && i + 1 < GPT_LABEL_UNITS &&
-                    is_low_surrogate(get16(units + 2 * i + 2));
-        if (pair) {
-            c = 0x10000 + ((c - 0xd800) << 10) + (get16(units + 2 * i + 2) - 0xdc00);
+        /* once: the disk's driver may change what was read at any time */
+        uint32_t low = i + 1 < GPT_LABEL_UNITS ? get16(units + 2 * i + 2) : 0;
+        if (is_high_surrogate(c) && is_low_surrogate(low)) {
+            c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
             i++;
         } else if (is_high_surrogate(c) || is_low_surrogate(c) || c < ' ' ||
                    (c >= 0x7f && c < 0xa0)) {
