@@ -35,7 +35,8 @@ static bool shrink_to_pages(struct devicetree_range *range)
 {
     uint64_t base = round_up(range->base, PAGE_SIZE);
     uint64_t end = (range->base + range->size) & ~(PAGE_SIZE - 1);
-    *range = (struct devicetree_range){base, end > base ? end - base : 0};
+    bool any = base >= range->base && end > base; /* rounding wraps in the very last page */
+    *range = (struct devicetree_range){base, any ? end - base : 0};
     return range->size != 0;
 }
 

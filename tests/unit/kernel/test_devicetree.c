@@ -131,6 +131,19 @@ static void says_what_a_machine_lacks(void **state)
     }
 }
 
+/* Rounded up to pages, a range in the last page of all would begin at 0 and reach over everything. */
+static void memory_at_the_very_end_is_none(void **state)
+{
+    struct machine machine;
+    char reason[240];
+    int memory = fdt_path_offset(bytes, "/memory@40000000");
+    assert_int_equal(fdt_appendprop_u64(bytes, memory, "reg", UINT64_C(0xfffffffffffff001)), 0);
+    assert_int_equal(fdt_appendprop_u64(bytes, memory, "reg", 0xffe), 0);
+    assert_true(devicetree_open(&tree, bytes, MACHINE_TREE_BYTES));
+    assert_true(machine_find(&tree, &machine, reason, sizeof(reason)));
+    assert_int_equal(machine.bank_count, 1);
+}
+
 /* Everything that the kernel ever asks of a tree. */
 static void ask_everything(void)
 {
@@ -210,6 +223,7 @@ int main(void)
         TEST(finds_interrupts),
         TEST(finds_pci),
         TEST(says_what_a_machine_lacks),
+        TEST(memory_at_the_very_end_is_none),
         TEST(damaged_trees_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
