@@ -2,12 +2,13 @@
  * A hostile device tree, as the kernel gets it from a boot loader.
  *
  * What must hold: nothing outside the tree is read; every walk ends; what is found (properties, names, strings) lies inside; ranges
- * do not wrap around; interrupt numbers are those of a GIC.
+ * do not wrap around; interrupt numbers are those of a GIC; what the kernel takes for memory is memory that the tree tells of.
  *
  * Input: the flattened tree as it is; its last byte chooses what is looked for.
  */
 #include "devicetree.h"
 #include "hostile.h"
+#include "machine.h"
 
 #define MOST_NODES 64u
 #define MOST_BYTES 8192u
@@ -78,6 +79,41 @@ static void find(const struct devicetree *tree, uint8_t choice)
         HOLDS(i <= tree->size / 16);
 }
 
+static bool told_as_memory(const struct devicetree *tree, const struct devicetree_range *bank)
+{
+    struct devicetree_node node;
+    struct devicetree_range range;
+    devicetree_root(&node);
+    while (devicetree_next(tree, &node))
+        for (uint32_t i = 0;
+             i < 2 * MACHINE_BANKS && devicetree_lists(tree, &node, "device_type", "memory") &&
+             devicetree_reg(tree, &node, i, &range);
+             i++)
+            if (bank->base >= range.base && bank->base - range.base <= range.size &&
+                bank->size <= range.size - (bank->base - range.base))
+                return true;
+    return false;
+}
+
+static void find_machine(const struct devicetree *tree)
+{
+    static struct machine machine;
+    struct devicetree_range uart;
+    char reason[256] = "";
+    machine_find_uart(tree, &uart);
+    bool good = machine_find(tree, &machine, reason, sizeof(reason));
+    HOLDS(good || reason[0] != 0);
+    HOLDS(machine.bank_count <= MACHINE_BANKS && machine.reserved_count <= MACHINE_RESERVATIONS);
+    HOLDS(machine.cpu_count <= QUOLL_MAX_CORES &&
+          machine.redistributor_count <= MACHINE_REDISTRIBUTOR_REGIONS);
+    HOLDS(machine.initrd.base + machine.initrd.size >= machine.initrd.base);
+    for (uint32_t i = 0; i < machine.bank_count; i++) {
+        HOLDS((machine.banks[i].base | machine.banks[i].size) % PAGE_SIZE == 0 &&
+              machine.banks[i].size != 0);
+        HOLDS(told_as_memory(tree, &machine.banks[i]));
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     static uint8_t *memory;
@@ -92,6 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (devicetree_open(&tree, place, size)) {
         walk(&tree);
         find(&tree, bytes[size - 1]);
+        find_machine(&tree);
     }
     return 0;
 }

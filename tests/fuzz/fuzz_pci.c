@@ -4,7 +4,7 @@
  * What must hold: the search touches nothing outside the configuration space that it was given and ends soon; the registers of a device that
  * is found lie in the window.
  *
- * Input: 1 byte: instance looked for and window's size; 1 byte: how many bytes of changes between reads follow; these; then
+ * Input: 1 byte: instance looked for and window's size, bit 5: every function of all buses but the last is a bridge to the next; 1 byte: how many bytes of changes between reads follow; these; then
  * functions: bus, slot and function (2 bytes), what it is (1 byte), three words of it (place, value).
  */
 #include "hostile.h"
@@ -50,6 +50,20 @@ static void add_function(struct input *input)
     }
 }
 
+/* A switch whose every port leads to the same next bus: a search that follows each of them never ends. */
+static void all_bridges(bool present)
+{
+    for (uint32_t where = 0; where < (BUSES - 1) << 8; where++) {
+        uint8_t *function = ecam + ((size_t)where << 12);
+        uint32_t bus = where >> 8;
+        memset(function, present ? 0 : 0xff, HEADER_BYTES);
+        if (!present)
+            continue;
+        put(function, 0x0c, 1u << 16 | 1u << 23);
+        put(function, 0x18, (BUSES - 1) << 16 | (bus + 1) << 8 | bus);
+    }
+}
+
 static void look(uint8_t choice)
 {
     struct pci_host host = {.ecam = ecam,
@@ -81,6 +95,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     }
     uint8_t choice = input_8(&input);
     struct input changes = input_part(&input, input_8(&input));
+    if (choice & 0x20)
+        all_bridges(true);
     for (written_count = 0; input_more(&input);)
         add_function(&input);
     hostile_begin(changes);
@@ -89,5 +105,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     look(choice);
     for (uint32_t i = 0; i < written_count; i++)
         memset(written[i], 0xff, HEADER_BYTES);
+    if (choice & 0x20)
+        all_bridges(false);
     return 0;
 }

@@ -56,6 +56,21 @@ TREES = ["""
 """]
 
 
+TREES.append("""
+/dts-v1/;
+/memreserve/ 0x40100000 0x1000;
+/ { #address-cells = <2>; #size-cells = <2>; model = "m";
+    memory@0 { device_type = "memory"; reg = <0 0x40000000 0 0x8000000>, <0xffffffff 0xfffff001 0 0xffe>; };
+    reserved-memory { #address-cells = <2>; #size-cells = <2>; ranges; s@0 { reg = <0 0x40200000 0 0x3000>; no-map; }; };
+    cpus { #address-cells = <1>; #size-cells = <0>; cpu@0 { device_type = "cpu"; enable-method = "psci"; reg = <0>; };
+        cpu@1 { device_type = "cpu"; reg = <1>; }; };
+    psci { compatible = "arm,psci-1.0"; method = "smc"; };
+    i { compatible = "arm,gic-v3"; #interrupt-cells = <3>; #redistributor-regions = <1>; redistributor-stride = <0 0x20000>;
+        reg = <0 0x8000000 0 0x10000>, <0 0x80a0000 0 0x10000>; };
+    chosen { linux,initrd-start = <0x44000000>; linux,initrd-end = <0 0x44001000>; }; };
+""")
+
+
 def devicetree():
     for tree in TREES:
         blob = subprocess.run(['dtc', '-q', '-O', 'dtb'], input=tree.encode(), stdout=subprocess.PIPE, check=True).stdout

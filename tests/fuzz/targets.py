@@ -38,7 +38,7 @@ TARGETS = {
                   include=['services/volume'], libraries=['-lz'], hostile=True, longest=2048, file=True),
     'image': Target(own=['kernel/image.c'], parts=['kernel/text.c', 'tests/unit/kernel/system_image.c'],
                     include=['kernel', 'tests/unit/kernel'], libraries=['-lz'], longest=400, file=True),
-    'devicetree': Target(own=['kernel/devicetree.c'], parts=['tests/fuzz/hostile.c'], include=['kernel'], longest=2048, file=True),
+    'devicetree': Target(own=['kernel/devicetree.c', 'kernel/machine.c'], parts=['kernel/text.c', 'tests/fuzz/hostile.c'], include=['kernel'], longest=2048, file=True),
     'elf': Target(own=['tool/elf_file.c'], parts=['tool/report.c'], include=['tool'], flags=['-D_GNU_SOURCE'],
                   longest=1024, file=True),
     'yaml': Target(own=YAML, parts=listed('tool', YAML), include=['tool'],
