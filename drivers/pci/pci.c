@@ -263,17 +263,15 @@ uint32_t pci_config_read(const struct pci_device *device, uint32_t offset)
     return config_read(device->configuration, offset);
 }
 
-uint32_t pci_capability(const struct pci_device *device, uint32_t kind, uint32_t previous)
+uint32_t pci_capability(const struct pci_device *device, uint32_t kind, uint32_t instance)
 {
     if ((config_read(device->configuration, CONFIG_COMMAND) & STATUS_CAPABILITIES) == 0)
         return 0;
     uint32_t at = config_read(device->configuration, CONFIG_CAPABILITIES) & 0xfc;
-    bool passed = previous == 0;
     for (uint32_t count = 0; at >= 0x40 && count < MOST_CAPABILITIES; count++) {
         uint32_t header = config_read(device->configuration, at);
-        if (passed && (header & 0xff) == kind)
+        if ((header & 0xff) == kind && instance-- == 0)
             return at;
-        passed = passed || at == previous;
         at = header >> 8 & 0xfc;
     }
     return 0;

@@ -55,9 +55,9 @@ bool pci_find(struct pci_host *host, const struct pci_match *match, uint32_t ins
  * prevents it. */
 const char *pci_open(const struct pci_host *host, const struct pci_device *device, uint32_t place,
                      uint32_t number, struct pci_bar *bar);
-/* The offset in configuration space of the first capability of that kind after `previous` (0: from the start); 0: there is
- * none. A chain that does not end is cut. */
-uint32_t pci_capability(const struct pci_device *device, uint32_t kind, uint32_t previous);
+/* The offset in configuration space of capability number `instance` of that kind; 0: there are not so many. A chain that does not
+ * end is cut, so there are never more than a configuration space has room for. */
+uint32_t pci_capability(const struct pci_device *device, uint32_t kind, uint32_t instance);
 uint32_t pci_config_read(const struct pci_device *device, uint32_t offset);
 /* Whether the device may access memory and raise interrupts. */
 void pci_bus_master(const struct pci_device *device, bool allowed);

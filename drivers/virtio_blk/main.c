@@ -104,8 +104,8 @@ static uint8_t *registers_of(uint32_t capability, uint32_t place, uint64_t bytes
 static uint8_t *find_registers(enum virtio_pci_kind kind, uint32_t place, uint64_t bytes,
                                uint64_t *size, uint32_t *capability)
 {
-    uint32_t at = 0;
-    while ((at = pci_capability(&disk.pci, PCI_CAPABILITY_VENDOR, at)) != 0) {
+    uint32_t at;
+    for (uint32_t n = 0; (at = pci_capability(&disk.pci, PCI_CAPABILITY_VENDOR, n)) != 0; n++) {
         if (pci_config_read(&disk.pci, at + CAPABILITY_KIND) >> 24 != kind)
             continue;
         *capability = at;
