@@ -7,6 +7,7 @@
  * Input: 1 byte: instance looked for and window's size, bit 5: every function of all buses but the last is a bridge to the next; 1 byte: how many bytes of changes between reads follow; these; then
  * functions: bus, slot and function (2 bytes), what it is (1 byte), three words of it (place, value).
  */
+#include "calls.h"
 #include "hostile.h"
 #include "pci.h"
 
@@ -15,7 +16,7 @@
 #define WINDOW_PHYSICAL 0x10000000ull
 #define WINDOW_BYTES (64u << 20)
 #define CLASS 0x010802u
-#define HEADER_BYTES 64u
+#define HEADER_BYTES 256u
 #define MOST_FUNCTIONS 32u
 
 static uint8_t *ecam;
@@ -36,7 +37,11 @@ static void add_function(struct input *input)
     written[written_count++] = function;
     memset(function, 0, HEADER_BYTES);
     put(function, 0x00, 0x00101b36);
+    put(function, 0x04, 1u << 20);
     put(function, 0x08, CLASS << 8);
+    put(function, 0x34, 0x40);
+    put(function, 0x40, 0x5009);
+    put(function, 0x50, 9);
     put(function, 0x0c, (kind & 1 ? 1u << 16 : 0) | (kind & 2 ? 1u << 23 : 0));
     put(function, 0x10, kind & 4 ? 0xfff00004u : 0xffffc000u);
     put(function, 0x14, kind & 8 ? UINT32_MAX : 0);
@@ -45,7 +50,7 @@ static void add_function(struct input *input)
     put(function, 0x3c, (uint32_t)(kind >> 4) << 8);
     for (uint32_t i = 0; i < 3; i++) {
         uint8_t place = input_8(input);
-        if (place < HEADER_BYTES)
+        if (place != 0)
             put(function, place & ~3u, input_32(input));
     }
 }
@@ -71,13 +76,22 @@ static void look(uint8_t choice)
                             .window = (uint8_t *)(uintptr_t)0x7000000000,
                             .window_physical = WINDOW_PHYSICAL,
                             .window_size = choice & 0x80 ? 65536 : WINDOW_BYTES};
+    const struct pci_match match = {.class_code = choice & 0x10 ? 0 : CLASS,
+                                    .id = choice & 8 ? 0x00101b36 : 0};
     struct pci_device device;
     struct pci_bar bar;
-    if (!pci_find(&host, CLASS, choice % 4, &device))
+    if (!pci_find(&host, &match, choice % 4, &device))
         return;
     HOLDS(device.configuration >= ecam && device.configuration + 4096 <= ecam + host.ecam_size);
     HOLDS(device.depth <= PCI_MAX_DEPTH && pci_interrupt(&device) <= 4);
-    if (pci_open(&host, &device, choice % 4, &bar) == NULL) {
+    uint32_t capability, count = 0;
+    while ((capability = pci_capability(&device, 9, count)) != 0) {
+        HOLDS(capability <= 252 && ++count < 64);
+        pci_config_read(&device, capability);
+    }
+    for (uint32_t number = 0; number < 7; number++) {
+        if (pci_open(&host, &device, choice % 4, number, &bar) != NULL)
+            continue;
         uint64_t offset = (uint64_t)(bar.registers - host.window);
         HOLDS(bar.size >= 16 && bar.size <= host.window_size &&
               offset <= host.window_size - bar.size);

@@ -69,7 +69,7 @@ TARGETS = {
     'nvme': Target(own=['drivers/nvme/controller.c', 'drivers/nvme/queue.c', 'drivers/nvme/transfer.c'],
                    parts=['tests/fuzz/calls.c'], include=['drivers/nvme', 'drivers/disk/host'],
                    hostile=True, longest=256),
-    'pci': Target(own=['drivers/nvme/pci.c'], include=['drivers/nvme'], hostile=True, longest=256),
+    'pci': Target(own=['drivers/pci/pci.c'], parts=['tests/fuzz/calls.c'], include=['drivers/pci'], hostile=True, longest=256),
     'volume': Target(own=['services/volume/volume.c'],
                      parts=['services/volume/gpt.c', 'services/volume/table.c', 'lib/common/block.c', 'lib/common/ring.c',
                             'tests/fuzz/calls.c'],
