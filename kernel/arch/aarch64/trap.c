@@ -6,6 +6,7 @@
 #include "../../sched.h"
 #include "../../signal.h"
 #include "registers.h"
+#include "vgic.h"
 
 /* What vectors.S knows of the structures. */
 _Static_assert(offsetof(struct thread, registers) == 0, "SP_EL2 of a thread");
@@ -35,7 +36,7 @@ static void choose(struct core *core)
 {
     while (sched_next(core) == NULL) {
         sched_program_deadline(core);
-        __asm__ volatile("wfi"); /* ends with an interrupt pending, although masked */
+        vgic_wait(core); /* ends although interrupts are masked */
         interrupt_serve(core);
     }
     sched_program_deadline(core);

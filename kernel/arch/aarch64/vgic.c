@@ -266,6 +266,22 @@ void vgic_maintain(struct vcpu *vcpu)
     set_refill(&vcpu->arch, false); /* vgic_sync decides anew */
 }
 
+/* An interrupt that waits for the loaded vCPU must not end the wait, again and again: nothing but the VMM's answer, or a
+ * physical interrupt, lets that vCPU go on. So the virtual CPU interface is off meanwhile. */
+void vgic_wait(const struct core *core)
+{
+    const struct vcpu *loaded = core->arch.loaded;
+    if (loaded == NULL || loaded->arch.used == 0) {
+        __asm__ volatile("wfi" ::: "memory");
+        return;
+    }
+    uint64_t control = read_register(ICH_HCR_EL2);
+    write_register(ICH_HCR_EL2, control & ~ICH_HCR_ENABLE);
+    isb();
+    __asm__ volatile("wfi" ::: "memory");
+    write_register(ICH_HCR_EL2, control);
+}
+
 #define SGI_INTID(value) ((uint32_t)((value) >> 24) & 0xf)
 
 void vgic_send(struct core *core, struct vcpu *from, uint64_t value)

@@ -36,6 +36,8 @@ void vgic_load(struct vcpu *vcpu);
 void vgic_reset(struct vcpu *vcpu);
 /* After a maintenance interrupt: what was deactivated is free. */
 void vgic_maintain(struct vcpu *vcpu);
+/* The core has nothing to do: waits until an interrupt is pending for the kernel. */
+void vgic_wait(const struct core *core);
 /* A write to ICC_SGI1R_EL1. */
 void vgic_send(struct core *core, struct vcpu *from, uint64_t value);
 
