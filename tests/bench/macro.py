@@ -17,6 +17,7 @@ import time
 import linux
 import machine
 import micro
+import pgbench
 
 COMMAND_LINE = 'console=hvc0 quiet loglevel=0 nokaslr kpti=off randomize_kstack_offset=off norandmaps panic=1'
 NAMES = {
@@ -29,7 +30,7 @@ NAMES = {
     'system_call': 'system calls',
     'compile': 'compile (tcc, 10 files)',
     'boot_wall': 'power-on to userland',
-    'pgbench': 'pgbench',
+    'pgbench': 'pgbench -N, 1 client, plain disk',
 }
 WORK = {'shell_loop': 10, 'fork_exec': 11, 'context_switch': 12, 'pipe': 13, 'system_call': 14, 'compile': 15}
 TREE = os.path.join(machine.RESULTS, 'guest.dtb')
@@ -175,5 +176,10 @@ def run(quick):
         machine.say('macro: the same in wall time, and power-on to userland')
         ratios |= wall_work(details) | wall_boot(details)
         bare, quoll = details['boot_wall']['bare'], details['boot_wall']['quoll']
+        if pgbench.available():
+            machine.say('macro: pgbench in the demo\'s guest')
+            ratios |= pgbench.run(details)
+        else:
+            notes.append('pgbench is left out: its guest is not there; ./quoll demo makes it')
         notes.append(f'power-on to userland: {bare:.2f} s on the bare machine, {quoll:.2f} s on Quoll')
     return {'ratios': ratios, 'details': details, 'notes': notes}

@@ -22,7 +22,7 @@ def read():
 def comparable(results):
     """{group: {name: value}} of what repeats."""
     return {'micro': {name: round(value, 1) for name, value in results.get('micro', {}).items() if name not in micro.VARYING},
-            'macro': {name: round(value, 5) for name, value in results.get('macro', {}).items() if not name.endswith('_wall')}}
+            'macro': {name: round(value, 5) for name, value in results.get('macro', {}).items() if not name.endswith('_wall') and name != 'pgbench'}}
 
 
 def accept(results):

@@ -41,6 +41,8 @@ static void mark(int number)
         MARK(29)
         MARK(30)
         MARK(31)
+        MARK(32)
+        MARK(33)
     }
 }
 
