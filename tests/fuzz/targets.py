@@ -69,6 +69,8 @@ TARGETS = {
     'nvme': Target(own=['drivers/nvme/controller.c', 'drivers/nvme/queue.c', 'drivers/nvme/transfer.c'],
                    parts=['tests/fuzz/calls.c'], include=['drivers/nvme', 'drivers/disk/host'],
                    hostile=True, longest=256),
+    'virtio_blk': Target(own=['drivers/virtio_blk/commands.c', 'drivers/virtio_blk/device.c'], parts=['tests/fuzz/calls.c'],
+                         include=['drivers/virtio_blk', 'drivers/disk', 'drivers/disk/host'], hostile=True, longest=256),
     'pci': Target(own=['drivers/pci/pci.c'], parts=['tests/fuzz/calls.c'], include=['drivers/pci'], hostile=True, longest=256),
     'volume': Target(own=['services/volume/volume.c'],
                      parts=['services/volume/gpt.c', 'services/volume/table.c', 'lib/common/block.c', 'lib/common/ring.c',
