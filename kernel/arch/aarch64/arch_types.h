@@ -23,6 +23,8 @@ struct arch_core {
     uint64_t hcr_guest, hcr_component;
     uint32_t list_registers; /* bit n: the core has list register n */
     uint32_t extras;         /* enum world_extras */
+    /* by VM: whose stage-1 translations the TLB may hold under the VM's VMID; see vcpu.c */
+    struct vcpu *translations[QUOLL_MAX_VMS];
     /* what of the loaded vCPU's registers is replaced while components run: see vcpu.c */
     bool controls_hidden, thread_pointers_hidden;
     bool exposed; /* nothing is, because no component was entered since the guest was */

@@ -184,6 +184,20 @@ static void set_cptr(struct arch_core *arch, uint64_t cptr)
     }
 }
 
+/* Two vCPUs of a VM may use one ASID for different tables, as two CPUs may, but on one core their translations would be told
+ * apart by nothing: TLB entries have VMID and ASID only. */
+static void drop_translations_of_sibling(struct arch_core *arch, struct vcpu *vcpu)
+{
+    struct vcpu **whose = &arch->translations[vcpu->vm->index];
+    if (*whose != vcpu) {
+        if (*whose != NULL) {
+            isb(); /* VTTBR_EL2 names the VMID */
+            __asm__ volatile("tlbi vmalle1\n\tdsb nsh" ::: "memory");
+        }
+        *whose = vcpu;
+    }
+}
+
 /* The guest becomes what the core runs. */
 static void switch_to_guest(struct core *core, struct vcpu *vcpu)
 {
@@ -196,6 +210,7 @@ static void switch_to_guest(struct core *core, struct vcpu *vcpu)
         write_register(HCR_EL2, arch->hcr_guest);
     }
     set_vttbr(arch, &vcpu->vm->space);
+    drop_translations_of_sibling(arch, vcpu);
     set_cptr(arch, arch->fp_owner == vcpu ? CPTR_BASE : CPTR_BASE | CPTR_TFP);
     arch->entered_guest = vcpu;
     arch->entered_component = NULL;
