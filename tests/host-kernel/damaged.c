@@ -58,7 +58,8 @@ static void damage_image(void)
     uint32_t offset = 4 * random_below(sizeof(image->header) / 4);
     if (!random_once_in(16) && table->count != 0 && table->offset < sizeof(*image) / 2) {
         uint32_t size = sizes[table - image->header.tables];
-        offset = table->offset + random_below(table->count) * size + 4 * random_below(size / 4);
+        offset = table->offset + random_below(table->count) * size;
+        offset += 4 * random_below(size / 4);
     }
     if (offset + 8 <= offsetof(struct world_image, content))
         damage_word((uint8_t *)image + offset, random_once_in(2));

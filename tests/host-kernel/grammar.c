@@ -161,8 +161,13 @@ static uint64_t text(void)
 /* Now and then one that no VM can have. */
 static uint64_t rights(void)
 {
-    return random_once_in(16) ? random_below(PAGE_SIZE) & random_word()
-                              : QUOLL_READ | random_below(8);
+    return random_once_in(16) ? random_word() % PAGE_SIZE : QUOLL_READ | random_below(8);
+}
+
+static uint64_t size_and_rights(void)
+{
+    uint64_t size = page_count() * PAGE_SIZE;
+    return size | rights();
 }
 
 static uint64_t intid(void)
@@ -221,7 +226,7 @@ static uint64_t fitting(const struct thread *thread, enum kind kind)
     case KIND_OFFSET:
         return offset(thread);
     case KIND_SIZE_AND_RIGHTS:
-        return page_count() * PAGE_SIZE | rights();
+        return size_and_rights();
     case KIND_SIZE:
         return page_count() * PAGE_SIZE;
     case KIND_RIGHTS:
@@ -256,11 +261,12 @@ static uint64_t edge(void)
                                      UINT32_MAX,
                                      UINT64_MAX,
                                      UINT64_MAX - PAGE_SIZE + 1};
+    const struct vm *vm = some_vm();
     switch (random_below(4)) {
     case 0:
-        return some_vm()->paged_address.value + some_vm()->paged_size;
+        return vm->paged_address.value + vm->paged_size;
     case 1:
-        return some_vm()->paged_address.value - PAGE_SIZE;
+        return vm->paged_address.value - PAGE_SIZE;
     default:
         return edges[random_below(ARRAY_SIZE(edges))];
     }

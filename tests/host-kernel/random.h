@@ -1,4 +1,5 @@
-/* Random numbers that a seed repeats: splitmix64. One state per host thread. */
+/* Random numbers that a seed repeats: splitmix64. One state per host thread. So that a seed gives the same with every compiler,
+ * no expression takes two of them without an order. */
 #ifndef RANDOM_H
 #define RANDOM_H
 

@@ -188,24 +188,24 @@ static void act_guest(struct core *core)
                                         "guest: doorbell", "guest: SGI", "guest: EOI",
                                         "guest: EOI",      "guest: exit"};
     enter(&event, core, names[choice - 8], NULL);
-    uint32_t number = random_below(HOST_LIST_REGISTERS);
+    uint32_t number = random_below(16);
     switch (choice - 8) {
     case 0:
     case 1:
         host_guest_wait(core);
         break;
     case 3:
-        number = random_below(vm->doorbell_count);
+        number %= vm->doorbell_count;
         model_raise(&event, vm->doorbells[number].channel->thread,
                     QUOLL_SIGNAL(vm->doorbells[number].channel->bit));
         host_guest_doorbell(core, number);
         break;
     case 4:
-        host_guest_send(core, random_below(vm->vcpu_count + 1), random_below(16));
+        host_guest_send(core, random_below(vm->vcpu_count + 1), number);
         break;
     case 5:
     case 6:
-        host_guest_end(core, number);
+        host_guest_end(core, number % HOST_LIST_REGISTERS);
         break;
     default:
         model_leave(&event, thread);

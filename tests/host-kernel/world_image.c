@@ -114,11 +114,14 @@ static uint32_t add_thread(uint32_t component, uint32_t number)
     static const uint8_t priorities[] = {0, 63, 64, 64, 100, 255};
     uint64_t period = 1 + random_below(MICROSECONDS_MOST);
     uint64_t budget = random_once_in(2) ? period : 1 + random_below((uint32_t)period);
+    uint32_t core = random_below(image->header.cores);
+    uint32_t priority = priorities[random_below(sizeof(priorities))];
+    uint32_t flags = random_once_in(10) ? IMAGE_THREAD_SUSPENDED : 0;
     image->threads[index] = (struct image_thread){
         .component = component,
-        .core = random_below(image->header.cores),
-        .priority = priorities[random_below(sizeof(priorities))],
-        .flags = random_once_in(10) ? IMAGE_THREAD_SUSPENDED : 0,
+        .core = core,
+        .priority = priority,
+        .flags = flags,
         .budget = budget,
         .period = period,
         .entry = CODE_ADDRESS,
