@@ -86,7 +86,9 @@ static void check_timer(struct round *round)
     write_system(cntv_cval_el0, due);
     write_system(cntv_ctl_el0, TIMER_ON);
     sync();
-    __asm__ volatile("wfi\n msr daifclr, #2\n isb\n msr daifset, #2" ::: "memory");
+    while (taken[TIMER] == before && counter() < due + counter_frequency()) {
+        __asm__ volatile("wfi\n msr daifclr, #2\n isb\n msr daifset, #2" ::: "memory");
+    }
     uint64_t now = counter();
     round->late = now > due ? now - due : 0;
     if (taken[TIMER] != before + 1 || now < due) {
