@@ -134,7 +134,7 @@ def wall_work(details):
 def seconds_until_userland(command, folder):
     begin = time.monotonic()
     with open(os.path.join(folder, 'errors'), 'wb') as errors, subprocess.Popen(
-            ['timeout', '100', *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors) as process:
+            ['timeout', '300', *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors) as process:
         said = b''
         while b'userland' not in said:
             piece = os.read(process.stdout.fileno(), 65536)

@@ -10,7 +10,8 @@ STYLE = '''set terminal pngcairo noenhanced size 1100,{height} font "sans,10"
 set output "{out}"
 set title "{title}"
 set grid {grid}
-set key outside bottom center horizontal
+set key at screen 0.98, screen 0.02 bottom right horizontal
+set bmargin 6
 '''
 
 
@@ -29,8 +30,8 @@ def bars(name, title, rows, axis, log):
         lines = [f'{row[column]} {-i - 0.4 * (column - 1)}' for i, row in enumerate(rows) if row[column] is not None]
         data.append('\n'.join(lines) + '\ne\n')
     labels = ', '.join(f'"{row[0]}" {-i - 0.2}' for i, row in enumerate(rows))
-    text = STYLE.format(height=100 + 30 * len(rows), out=out, title=title, grid='xtics')
-    text += f'set ytics ({labels})\nset yrange [{-len(rows)}:1]\nset xlabel "{axis}"\nset lmargin 58\nset style fill solid 0.8 noborder\n'
+    text = STYLE.format(height=160 + 30 * len(rows), out=out, title=title, grid='xtics')
+    text += f'set ytics ({labels})\nset yrange [{-len(rows)}:1]\nset xlabel "{axis}"\nset lmargin {2 + max(len(row[0]) for row in rows)}\nset style fill solid 0.8 noborder\n'
     text += ('set logscale x\nset xrange [5:*]\n' if log else '')
     start = 5 if log else 0
     box = f'({start}):2:({start}):1:($2-0.18):($2+0.18) with boxxyerrorbars'
@@ -54,6 +55,7 @@ def draw_scale(results):
     out = os.path.join(machine.RESULTS, 'scale.png')
     text = STYLE.format(height=500, out=out, title='All cores make exits at the same time', grid='xtics ytics')
     text += 'set xlabel "vCPUs or VMs, each on a core of its own"\nset ylabel "instructions of the whole machine per exit"\nset yrange [0:*]\n'
+    text += f'set xtics ({", ".join(results["scale"]["vms"])})\n'
     curves, data = [], []
     for layout, unit in (('vcpus', 'vCPUs of one VM'), ('vms', 'VMs')):
         for kind in ('hypercalls', 'accesses'):
