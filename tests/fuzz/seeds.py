@@ -150,7 +150,16 @@ def block():
         yield b'\x83\0' + ask(0x08, 0, 1) + broken + size + b'\0\0'
 
 
-SEEDS = {'block': block, 'gpt': gpt, 'image': image, 'devicetree': devicetree, 'elf': elf, 'yaml': yaml}
+def loader():
+    """A kernel that fits, one that does not, and what else people take for a kernel."""
+    for ram, offset, size, flags in ((16, 0, 0x1000, 0), (16, 0x80000, 0, 0), (4, 0, 1 << 40, 0), (16, 0, 0x1000, 1), (2, 0, 0x1000, 0)):
+        header = struct.pack('<IIQQQQQQ4sI', 0, 0, offset, size, flags, 0, 0, 0, b'ARM\x64', 0)
+        yield bytes([ram]) + b'\x10\0' + header + b'code'
+    for begin in (b'\x1f\x8b', b'MZ\0\0zimg', b'\x7fELF', b'', bytes(0x202) + b'HdrS'):
+        yield b'\x10\0\0' + begin + (bytes(64) if begin else b'')
+
+
+SEEDS = {'loader': loader, 'block': block, 'gpt': gpt, 'image': image, 'devicetree': devicetree, 'elf': elf, 'yaml': yaml}
 
 
 def main(folder):
