@@ -7,7 +7,7 @@
  * checked. The first mistake found ends it.
  */
 #include "image.h"
-#include "text.h"
+#include <quoll/text.h>
 
 #define REBUILD "build it again with `quoll build`"
 #define ADDRESS_LIMIT (UINT64_C(1) << 39)   /* what stage 2 can map */

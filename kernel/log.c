@@ -10,9 +10,9 @@
  * and an inter-processor interrupt, even from its own core: so lines can be logged from anywhere, the scheduler included.
  */
 #include "log.h"
-#include "text.h"
 #include <quoll/log.h>
 #include <quoll/stream.h>
+#include <quoll/text.h>
 #include <stdatomic.h>
 #include <stdarg.h>
 

@@ -1,6 +1,6 @@
 /* What the device tree says about the machine; see machine.h. */
 #include "machine.h"
-#include "text.h"
+#include <quoll/text.h>
 
 /* MPIDR_EL1: affinity 3 is apart from affinities 2..0. */
 #define MPIDR_AFFINITY UINT64_C(0xff00ffffff)

@@ -36,9 +36,9 @@ MODELS = [VMM + 'virtio/mmio.c', VMM + 'virtio/queue.c', VMM + 'vgic.c']
 TARGETS = {
     'gpt': Target(own=['services/volume/gpt.c', 'services/volume/table.c'], parts=['tests/fuzz/calls.c'],
                   include=['services/volume'], libraries=['-lz'], hostile=True, longest=2048, file=True),
-    'image': Target(own=['kernel/image.c'], parts=['kernel/text.c', 'tests/unit/kernel/system_image.c'],
+    'image': Target(own=['kernel/image.c'], parts=['lib/common/text.c', 'tests/unit/kernel/system_image.c'],
                     include=['kernel', 'tests/unit/kernel'], libraries=['-lz'], longest=400, file=True),
-    'devicetree': Target(own=['kernel/devicetree.c', 'kernel/machine.c'], parts=['kernel/text.c', 'tests/fuzz/hostile.c'], include=['kernel'], longest=2048, file=True),
+    'devicetree': Target(own=['kernel/devicetree.c', 'kernel/machine.c'], parts=['lib/common/text.c', 'tests/fuzz/hostile.c'], include=['kernel'], longest=2048, file=True),
     'elf': Target(own=['tool/elf_file.c'], parts=['tool/report.c'], include=['tool'], flags=['-D_GNU_SOURCE'],
                   longest=1024, file=True),
     'yaml': Target(own=YAML, parts=listed('tool', YAML), include=['tool'],

@@ -12,7 +12,4 @@ char *runtime_name_buffer(void);
 /* Ends the calling component for good; the message has been logged. */
 _Noreturn void runtime_stop(const char *message);
 
-/* quoll_format with a list of arguments. */
-size_t runtime_format(char *buffer, size_t size, const char *format, va_list arguments);
-
 #endif

@@ -1,5 +1,5 @@
-/* The kernel's formatter prints what printf prints, for the conversions that it knows. */
-#include "text.h"
+/* The formatter prints what printf prints, for the conversions that it knows. */
+#include <quoll/text.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>

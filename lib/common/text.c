@@ -1,10 +1,7 @@
-/*
- * Text formatting for logs and messages: the small part of printf that they need. Conversions: %s %c %d %u %x
- * %p %%, with the sizes l, ll and z, '-', zero padding, a width, and for %s a precision. What does not fit is
- * cut; the result always ends with a zero. Anything unknown is copied as it stands. Pure.
- */
-#include <lib/runtime.h>
-#include <string.h>
+/* See quoll/text.h. */
+#include <quoll/text.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 struct output {
     char *buffer;
@@ -159,7 +156,7 @@ static const char *convert(struct output *output, const char *format, struct arg
     return format + 1;
 }
 
-size_t runtime_format(char *buffer, size_t size, const char *format, va_list list)
+size_t text_format_list(char *buffer, size_t size, const char *format, va_list list)
 {
     struct output output = {buffer, size > 0 ? size - 1 : 0, 0};
     struct arguments arguments;
@@ -176,11 +173,11 @@ size_t runtime_format(char *buffer, size_t size, const char *format, va_list lis
     return output.length;
 }
 
-size_t quoll_format(char *buffer, size_t size, const char *format, ...)
+size_t text_format(char *buffer, size_t size, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    size_t length = runtime_format(buffer, size, format, arguments);
+    size_t length = text_format_list(buffer, size, format, arguments);
     va_end(arguments);
     return length;
 }
