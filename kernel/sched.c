@@ -7,6 +7,8 @@
  */
 #include "sched.h"
 
+/*@ requires \valid(core) && priority < PRIORITIES;
+    assigns core->ready_priorities[priority / 64]; */
 static void ready_mark(struct core *core, uint32_t priority, bool any)
 {
     uint64_t bit = UINT64_C(1) << (priority % 64);
@@ -104,11 +106,17 @@ void sched_share_use(struct thread *thread, uint64_t share)
     }
 }
 
+/*@ requires \valid_read(thread);
+    assigns \nothing;
+    ensures now >= thread->period_start ==> (\result <==> now - thread->period_start >= thread->period); */
 static bool period_over(const struct thread *thread, uint64_t now)
 {
     return now - thread->period_start >= thread->period;
 }
 
+/*@ requires \valid(thread);
+    assigns thread->period_start, thread->budget_left;
+    ensures thread->budget_left == thread->budget; */
 static void period_begin(struct thread *thread, uint64_t now)
 {
     thread->period_start = now;
@@ -165,11 +173,18 @@ void sched_block(struct core *core, struct thread *thread)
     sched_refresh(core, thread);
 }
 
+/*@ assigns \nothing;
+    ensures \result <= left && (used <= left ==> \result == left - used); */
+static uint64_t budget_after(uint64_t left, uint64_t used)
+{
+    return used < left ? left - used : 0;
+}
+
 static void account(struct core *core, struct thread *thread, uint64_t now)
 {
     uint64_t used = now - thread->started;
     thread->started = now;
-    thread->budget_left = used < thread->budget_left ? thread->budget_left - used : 0;
+    thread->budget_left = budget_after(thread->budget_left, used);
     if (thread->budget_left == 0 && thread->state == THREAD_READY) {
         deplete(core, thread, now);
     }

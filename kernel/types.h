@@ -30,6 +30,8 @@ static inline uint64_t round_up(uint64_t value, uint64_t alignment /* power of t
 {
     return (value + alignment - 1) & ~(alignment - 1);
 }
+/*@ assigns \nothing;
+    ensures alignment == 4096 ==> (\result <==> value % 4096 == 0); */
 static inline bool is_aligned(uint64_t value, uint64_t alignment)
 {
     return (value & (alignment - 1)) == 0;

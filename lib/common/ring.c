@@ -8,6 +8,17 @@
 #include <quoll/ring.h>
 #include <string.h>
 
+/* What an end is once attached. Contracts are for Frama-C (tests/proof): the shared part may change between any two
+ * reads, so nothing is said about it. */
+/*@ predicate is_end(struct quoll_ring_end *end) =
+      \valid(end) && \valid(end->ring) && 0 < end->capacity <= 65536 && 0 < end->entry_size <= 4096 &&
+      \valid(end->entries + (0 .. end->capacity * end->entry_size - 1)) &&
+      \separated(end, end->ring, end->entries + (0 .. end->capacity * end->entry_size - 1)); */
+
+/*@ requires \valid(end) && \valid(ring) && \separated(end, ring);
+    assigns *end, *ring;
+    ensures end->ring == ring && end->entries == (uint8_t *)entries && end->entry_size == entry_size;
+    ensures end->capacity == capacity && end->nonsense == 0; */
 void quoll_ring_attach(struct quoll_ring_end *end, struct quoll_ring *ring, void *entries,
                        uint32_t entry_size, uint32_t capacity, bool producer, bool fresh)
 {
@@ -25,11 +36,29 @@ void quoll_ring_attach(struct quoll_ring_end *end, struct quoll_ring *ring, void
     };
 }
 
-static uint8_t *slot(const struct quoll_ring_end *end, uint32_t index)
+/*@ lemma last_fits: \forall integer n, count, size; 0 <= n < count && 0 < size ==> n * size + size <= count * size; */
+
+/*@ requires 0 < capacity;
+    assigns \nothing;
+    ensures \result < capacity; */
+static uint32_t slot_number(uint32_t index, uint32_t capacity /* a power of two */)
 {
-    return end->entries + (size_t)(index & (end->capacity - 1)) * end->entry_size;
+    return index & (capacity - 1);
 }
 
+/*@ requires 0 < end->capacity <= 65536 && 0 < end->entry_size <= 4096 && \valid_read(end);
+    assigns \nothing;
+    ensures \result + end->entry_size <= end->capacity * end->entry_size; */
+static size_t slot_offset(const struct quoll_ring_end *end, uint32_t index)
+{
+    uint32_t number = slot_number(index, end->capacity);
+    //@ assert number * end->entry_size + end->entry_size <= end->capacity * end->entry_size;
+    return (size_t)number * end->entry_size;
+}
+
+/*@ requires is_end(end);
+    assigns end->nonsense;
+    ensures is_end(end) && \result <= end->capacity; */
 uint32_t quoll_ring_space(struct quoll_ring_end *end)
 {
     uint32_t used = end->mine - __atomic_load_n(&end->ring->consumed, __ATOMIC_ACQUIRE);
@@ -40,15 +69,25 @@ uint32_t quoll_ring_space(struct quoll_ring_end *end)
     return end->capacity - used;
 }
 
+/*@ requires is_end(end) && \valid_read((uint8_t *)entry + (0 .. end->entry_size - 1));
+    requires \separated((uint8_t *)entry + (0 .. end->entry_size - 1), end, end->ring,
+                        end->entries + (0 .. end->capacity * end->entry_size - 1));
+    assigns end->nonsense, end->mine, end->entries[0 .. end->capacity * end->entry_size - 1];
+    ensures is_end(end);
+    ensures \result ==> end->mine == (uint32_t)(\old(end->mine) + 1);
+    ensures !\result ==> end->mine == \old(end->mine); */
 bool quoll_ring_put(struct quoll_ring_end *end, const void *entry)
 {
     if (quoll_ring_space(end) == 0)
         return false;
-    memcpy(slot(end, end->mine), entry, end->entry_size);
+    memcpy(end->entries + slot_offset(end, end->mine), entry, end->entry_size);
     end->mine++;
     return true;
 }
 
+/*@ requires is_end(end);
+    assigns end->ring->produced, end->ring->consumer_sleeps;
+    ensures is_end(end) && end->ring->produced == end->mine; */
 bool quoll_ring_publish(struct quoll_ring_end *end)
 {
     __atomic_store_n(&end->ring->produced, end->mine, __ATOMIC_RELEASE);
@@ -59,6 +98,9 @@ bool quoll_ring_publish(struct quoll_ring_end *end)
 }
 
 /* How many entries the consumer may take. */
+/*@ requires is_end(end);
+    assigns end->nonsense;
+    ensures is_end(end) && \result <= end->capacity; */
 static uint32_t available(struct quoll_ring_end *end)
 {
     uint32_t count = __atomic_load_n(&end->ring->produced, __ATOMIC_ACQUIRE) - end->mine;
@@ -69,16 +111,26 @@ static uint32_t available(struct quoll_ring_end *end)
     return count;
 }
 
+/*@ requires is_end(end) && \valid((uint8_t *)entry + (0 .. end->entry_size - 1));
+    requires \separated((uint8_t *)entry + (0 .. end->entry_size - 1), end, end->ring,
+                        end->entries + (0 .. end->capacity * end->entry_size - 1));
+    assigns end->nonsense, end->mine, end->ring->consumed, ((uint8_t *)entry)[0 .. end->entry_size - 1];
+    ensures is_end(end);
+    ensures \result ==> end->mine == (uint32_t)(\old(end->mine) + 1) && end->ring->consumed == end->mine;
+    ensures !\result ==> end->mine == \old(end->mine); */
 bool quoll_ring_take(struct quoll_ring_end *end, void *entry)
 {
     if (available(end) == 0)
         return false;
-    memcpy(entry, slot(end, end->mine), end->entry_size);
+    memcpy(entry, end->entries + slot_offset(end, end->mine), end->entry_size);
     end->mine++;
     __atomic_store_n(&end->ring->consumed, end->mine, __ATOMIC_RELEASE);
     return true;
 }
 
+/*@ requires is_end(end);
+    assigns end->nonsense, end->ring->consumer_sleeps;
+    ensures is_end(end) && (end->ring->consumer_sleeps == (\result ? 1 : 0)); */
 bool quoll_ring_sleep(struct quoll_ring_end *end)
 {
     __atomic_store_n(&end->ring->consumer_sleeps, 1, __ATOMIC_RELAXED);
@@ -89,6 +141,9 @@ bool quoll_ring_sleep(struct quoll_ring_end *end)
     return false;
 }
 
+/*@ requires is_end(end);
+    assigns end->ring->consumer_sleeps;
+    ensures end->ring->consumer_sleeps == 0; */
 void quoll_ring_awake(struct quoll_ring_end *end)
 {
     __atomic_store_n(&end->ring->consumer_sleeps, 0, __ATOMIC_RELAXED);

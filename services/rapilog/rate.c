@@ -8,6 +8,11 @@
 #define STEEPEST 8u /* one epoch makes the transfer cost at most that many times larger */
 #define GROWTH 16u
 
+/*@ predicate is_rate(struct rate *rate) =
+      \valid_read(rate) && rate->slot_ns <= LONGEST && rate->head_ns <= LONGEST && rate->flush_ns <= LONGEST; */
+
+/*@ assigns \nothing;
+    ensures 1 <= \result <= LONGEST && (\result <= ns || ns == 0); */
 static uint64_t clamp(uint64_t ns)
 {
     if (ns == 0)
@@ -15,6 +20,8 @@ static uint64_t clamp(uint64_t ns)
     return ns < LONGEST ? ns : LONGEST;
 }
 
+/*@ assigns \nothing;
+    ensures \result >= a && \result >= b && (\result == a || \result == b); */
 static uint64_t larger(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
@@ -22,12 +29,18 @@ static uint64_t larger(uint64_t a, uint64_t b)
 
 /* What each further one of `count` costs: the time less that of an epoch of one. The latter varies, so at least half of
  * the time is taken for it. */
+/*@ requires of_one <= LONGEST;
+    assigns \nothing;
+    ensures 1 <= \result <= LONGEST; */
 static uint64_t each(uint64_t ns, uint64_t of_one, uint32_t count)
 {
     uint64_t rest = ns > 2 * of_one ? ns - of_one : ns / 2;
     return clamp(rest / (count > 1 ? count - 1 : 1));
 }
 
+/*@ requires \valid(rate) && \valid_read(sample) && \separated(rate, sample);
+    assigns *rate;
+    ensures is_rate(rate) && rate->known; */
 void rate_begin(struct rate *rate, const struct rate_sample *sample)
 {
     uint64_t of_one = clamp(sample->flush_least);
@@ -39,24 +52,37 @@ void rate_begin(struct rate *rate, const struct rate_sample *sample)
     rate->known = true;
 }
 
+/*@ requires is_rate(rate) && slots <= BUFFER_MAX_SLOTS && heads <= BUFFER_MAX_SLOTS;
+    assigns \nothing;
+    ensures \result == slots * rate->slot_ns + heads * rate->head_ns;
+    ensures \result <= 2 * BUFFER_MAX_SLOTS * LONGEST; */
 static uint64_t work_ns(const struct rate *rate, uint32_t slots, uint32_t heads)
 {
     return slots * rate->slot_ns + heads * rate->head_ns;
 }
 
 /* cost * actual / expected, without overflow: both times are below 2^61, the ratio is taken in 1/1024. */
+/*@ requires cost <= LONGEST;
+    assigns \nothing;
+    ensures 1 <= \result <= LONGEST; */
 static uint64_t scaled(uint64_t cost, uint64_t actual, uint64_t expected)
 {
     uint64_t ratio = actual / (expected / 1024 + 1);
     return clamp(cost * larger(ratio, 1) / 1024);
 }
 
+/*@ requires cost <= LONGEST;
+    assigns \nothing;
+    ensures \result <= cost || \result == 1; */
 static uint64_t grown(uint64_t cost, uint64_t aim)
 {
     return aim < cost ? clamp(cost - (cost - aim) / GROWTH) : cost;
 }
 
 /* Most of the epoch was transfer: what it says about the flush is lost in it. */
+/*@ requires is_rate(rate) && \valid(rate) && work <= 2 * BUFFER_MAX_SLOTS * LONGEST && actual <= LONGEST;
+    assigns rate->slot_ns, rate->head_ns;
+    ensures is_rate(rate); */
 static void follow_transfer(struct rate *rate, uint64_t work, uint64_t actual)
 {
     if (actual > work) {
@@ -69,6 +95,9 @@ static void follow_transfer(struct rate *rate, uint64_t work, uint64_t actual)
     }
 }
 
+/*@ requires is_rate(rate) && \valid(rate) && slots <= BUFFER_MAX_SLOTS && heads <= BUFFER_MAX_SLOTS;
+    assigns rate->slot_ns, rate->head_ns, rate->flush_ns;
+    ensures is_rate(rate); */
 void rate_follow(struct rate *rate, uint32_t slots, uint32_t heads, uint64_t elapsed_ns)
 {
     uint64_t elapsed = clamp(elapsed_ns);
@@ -81,6 +110,10 @@ void rate_follow(struct rate *rate, uint32_t slots, uint32_t heads, uint64_t ela
         rate->flush_ns = grown(rate->flush_ns, elapsed > work ? elapsed - work : 1);
 }
 
+/*@ requires is_rate(a) && is_rate(b);
+    assigns \nothing;
+    ensures \result.slot_ns >= a->slot_ns && \result.slot_ns >= b->slot_ns;
+    ensures \result.flush_ns >= a->flush_ns && \result.flush_ns >= b->flush_ns; */
 struct rate rate_worse(const struct rate *a, const struct rate *b)
 {
     return (struct rate){
@@ -91,11 +124,17 @@ struct rate rate_worse(const struct rate *a, const struct rate *b)
     };
 }
 
+/*@ requires \valid_read(rate);
+    assigns \nothing; */
 uint64_t rate_bytes_per_second(const struct rate *rate)
 {
     return rate->slot_ns == 0 ? 0 : BUFFER_BLOCK * NS_PER_SECOND / rate->slot_ns;
 }
 
+/*@ requires is_rate(rate) && \valid_read(limits) && \valid(reason) && \separated(reason, rate, limits);
+    assigns *reason;
+    ensures no_more_than_hold_up: \result <= limits->hold_up_ns;
+    ensures flushes_are_kept: \result > 0 ==> \result + 2 * rate->flush_ns < limits->hold_up_ns; */
 uint64_t rate_budget(const struct rate *rate, const struct rate_limits *limits,
                      enum rapilog_reason *reason)
 {

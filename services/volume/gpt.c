@@ -37,37 +37,56 @@ const char *gpt_problem_text(enum gpt_problem problem)
     return text[problem];
 }
 
+/*@ requires \valid_read(bytes + (0 .. 1));
+    assigns \nothing;
+    ensures \result < 65536; */
 static uint32_t get16(const uint8_t *bytes)
 {
     return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8;
 }
 
+/*@ requires \valid_read(bytes + (0 .. 3));
+    assigns \nothing; */
 static uint32_t get32(const uint8_t *bytes)
 {
     return get16(bytes) | get16(bytes + 2) << 16;
 }
 
+/*@ requires \valid_read(bytes + (0 .. 7));
+    assigns \nothing; */
 static uint64_t get64(const uint8_t *bytes)
 {
     return get32(bytes) | (uint64_t)get32(bytes + 4) << 32;
 }
 
+/*@ requires \valid_read(bytes + (0 .. size - 1));
+    assigns \nothing; */
 static uint32_t checksum_continue(uint32_t crc, const uint8_t *bytes, size_t size)
 {
+    /*@ loop invariant i <= size;
+        loop assigns i, crc;
+        loop variant size - i; */
     for (size_t i = 0; i < size; i++) {
         crc ^= bytes[i];
+        /*@ loop invariant 0 <= bit <= 8;
+            loop assigns bit, crc;
+            loop variant 8 - bit; */
         for (int bit = 0; bit < 8; bit++)
             crc = crc >> 1 ^ (0xedb88320u & (0u - (crc & 1)));
     }
     return crc;
 }
 
+/*@ requires \valid_read(bytes + (0 .. size - 1));
+    assigns \nothing; */
 uint32_t gpt_checksum(const uint8_t *bytes, size_t size)
 {
     return ~checksum_continue(~0u, bytes, size);
 }
 
 /* The header's checksum is taken with its own field as zero. */
+/*@ requires 92 <= size <= 512 && \valid_read(bytes + (0 .. size - 1));
+    assigns \nothing; */
 static uint32_t header_checksum(const uint8_t *bytes, size_t size)
 {
     static const uint8_t zeros[4];
@@ -77,6 +96,13 @@ static uint32_t header_checksum(const uint8_t *bytes, size_t size)
     return ~checksum_continue(crc, bytes + rest, size - rest);
 }
 
+/*@ predicate has_possible_sizes(struct gpt_header *header) =
+      128 <= header->entry_size <= GPT_TABLE_BYTES && 0 < header->entry_count &&
+      header->entry_count * header->entry_size <= GPT_TABLE_BYTES; */
+
+/*@ requires \valid_read(header);
+    assigns \nothing;
+    ensures \result == GPT_NONE ==> has_possible_sizes(header); */
 static enum gpt_problem check_sizes(const struct gpt_header *header)
 {
     uint32_t size = header->entry_size;
@@ -88,6 +114,9 @@ static enum gpt_problem check_sizes(const struct gpt_header *header)
 }
 
 /* Header and table must lie outside the usable blocks, and everything on the disk. */
+/*@ requires \valid_read(header) && has_possible_sizes(header) && 512 <= block_size <= 65536;
+    assigns \nothing;
+    ensures \result == GPT_NONE ==> header->first_usable <= header->last_usable < blocks; */
 static enum gpt_problem check_places(const struct gpt_header *header, uint64_t block_size,
                                      uint64_t blocks)
 {
@@ -102,6 +131,10 @@ static enum gpt_problem check_places(const struct gpt_header *header, uint64_t b
     return before || after ? GPT_NONE : GPT_OTHER_DISK;
 }
 
+/*@ requires \valid_read(bytes + (0 .. size - 1)) && size <= 65536 && \valid(header);
+    requires \separated(bytes + (0 .. size - 1), header);
+    assigns *header;
+    ensures \result == GPT_NONE ==> has_possible_sizes(header) && header->last_usable < blocks; */
 enum gpt_problem gpt_header_read(const uint8_t *bytes, size_t size, uint64_t block, uint64_t blocks,
                                  struct gpt_header *header)
 {
@@ -126,11 +159,17 @@ enum gpt_problem gpt_header_read(const uint8_t *bytes, size_t size, uint64_t blo
     return problem != GPT_NONE ? problem : check_places(header, size, blocks);
 }
 
+/*@ requires \valid_read(header);
+    assigns \nothing;
+    ensures \result == header->entry_count * header->entry_size; */
 size_t gpt_table_size(const struct gpt_header *header)
 {
     return (size_t)header->entry_count * header->entry_size;
 }
 
+/*@ requires \valid_read(header) && has_possible_sizes(header);
+    requires \valid_read(table + (0 .. header->entry_count * header->entry_size - 1));
+    assigns \nothing; */
 enum gpt_problem gpt_table_check(const struct gpt_header *header, const uint8_t *table)
 {
     uint32_t checksum = gpt_checksum(table, gpt_table_size(header));
@@ -138,6 +177,9 @@ enum gpt_problem gpt_table_check(const struct gpt_header *header, const uint8_t 
 }
 
 /* Writes one character as UTF-8, at most four bytes; returns how many. */
+/*@ requires \valid(to + (0 .. 3)) && c < 0x110000;
+    assigns to[0 .. 3];
+    ensures 1 <= \result <= 4 && (c < 0x10000 ==> \result <= 3); */
 static size_t put_character(char *to, uint32_t c)
 {
     if (c < 0x80) {
@@ -146,6 +188,9 @@ static size_t put_character(char *to, uint32_t c)
     }
     static const uint8_t lead[5] = {0, 0, 0xc0, 0xe0, 0xf0};
     size_t length = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    /*@ loop invariant i <= length - 1;
+        loop assigns i, c, to[1 .. 3];
+        loop variant i; */
     for (size_t i = length - 1; i > 0; i--) {
         to[i] = (char)(0x80 | (c & 0x3f));
         c >>= 6;
@@ -165,9 +210,16 @@ static bool is_low_surrogate(uint32_t unit)
 }
 
 /* What a terminal could obey, and what is no character, becomes a question mark. */
+/*@ requires \valid_read(units + (0 .. 2 * GPT_LABEL_UNITS - 1)) && \valid(label + (0 .. GPT_LABEL_BYTES - 1));
+    requires \separated(units + (0 .. 2 * GPT_LABEL_UNITS - 1), label + (0 .. GPT_LABEL_BYTES - 1));
+    assigns label[0 .. GPT_LABEL_BYTES - 1];
+    ensures \exists integer n; 0 <= n < GPT_LABEL_BYTES && label[n] == 0; */
 static void read_label(const uint8_t *units, char label[GPT_LABEL_BYTES])
 {
     size_t length = 0;
+    /*@ loop invariant i <= GPT_LABEL_UNITS && length <= 3 * i;
+        loop assigns i, length, label[0 .. GPT_LABEL_BYTES - 1];
+        loop variant GPT_LABEL_UNITS - i; */
     for (size_t i = 0; i < GPT_LABEL_UNITS; i++) {
         uint32_t c = get16(units + 2 * i);
         if (c == 0)
@@ -189,10 +241,17 @@ static void read_label(const uint8_t *units, char label[GPT_LABEL_BYTES])
 _Static_assert(GPT_LABEL_UNITS * 3 < GPT_LABEL_BYTES,
                "three bytes for each unit, two units for four bytes");
 
+/*@ requires \valid_read(header) && has_possible_sizes(header) && index < header->entry_count;
+    requires \valid_read(table + (0 .. header->entry_count * header->entry_size - 1)) && \valid(partition);
+    requires \separated(partition, header, table + (0 .. header->entry_count * header->entry_size - 1));
+    assigns *partition;
+    ensures \result && partition->inside ==>
+      header->first_usable <= partition->first <= partition->last <= header->last_usable; */
 bool gpt_partition_read(const struct gpt_header *header, const uint8_t *table, uint32_t index,
                         struct gpt_partition *partition)
 {
     static const uint8_t unused[16];
+    //@ assert (index + 1) * header->entry_size <= header->entry_count * header->entry_size;
     const uint8_t *entry = table + (size_t)index * header->entry_size;
     if (memcmp(entry + ENTRY_TYPE, unused, sizeof(unused)) == 0)
         return false;
