@@ -34,6 +34,25 @@ static bool same_space(const struct image_mapping *a, const struct image_mapping
     return a->space_kind == b->space_kind && a->space == b->space;
 }
 
+/* The VMs into which somebody may map the region page by page. */
+static void tell_pages(struct question *question, uint32_t region, const char *name)
+{
+    const struct image *image = &question->image;
+    for (uint32_t i = 0; i < image->component_count; i++)
+        for (uint32_t j = 0; j < image->components[i].object_count; j++) {
+            const struct image_object *object =
+                &image->objects[image->components[i].first_object + j];
+            if (object->type != QUOLL_OBJECT_REGION || object->index != region)
+                continue;
+            for (uint32_t vm = 0; vm < image->vm_count; vm++)
+                if (image->vms[vm].component == i) {
+                    printf("VM %s can %s its `%s`, where its VMM maps it\n", image->vms[vm].name,
+                           question->verb, name);
+                    question->answers++;
+                }
+        }
+}
+
 /* Everyone who has the region of `target`, a mapping of the thing asked about. */
 static void tell_region(struct question *question, const struct image_mapping *target)
 {
@@ -51,6 +70,7 @@ static void tell_region(struct question *question, const struct image_mapping *t
                target->name[0] ? target->name : region->name);
         question->answers++;
     }
+    tell_pages(question, target->region, target->name[0] ? target->name : region->name);
 }
 
 static bool is_disk_driver(const char *name)
