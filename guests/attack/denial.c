@@ -44,6 +44,7 @@ void attack_device_flood(struct outcome *outcome)
     for (uint16_t i = 0; i < QUEUE_ENTRIES; i++) {
         queue.descriptors[i] = (struct descriptor){(uint64_t)scratch, 4096, WRITE, 0};
         virtio_offer(&entropy, i);
+        outcome->attempts++;
     }
     while (counter() < end) {
         while (queue.used_index != entropy.seen) {
@@ -54,8 +55,7 @@ void attack_device_flood(struct outcome *outcome)
     }
     write32(entropy.slot + VIRTIO_STATUS, 0);
     outcome->shows =
-        "a device thread has a priority and a budget of its own, and works for its VM only: the "
-        "victim, on another core, got its share";
+        "a device thread works for its own VM only: the victim, on another core, got its share";
 }
 
 /* Text that would look like another VM's, if the console let it through; on both kinds of console at once. */

@@ -4,6 +4,7 @@
 
 #define IN_FLIGHT 20u /* requests of three descriptors each */
 #define BYTES 4096u
+#define PATIENCE (10000 * MILLISECOND) /* with a disk, and a host, that are busy */
 
 static struct queue queue __attribute__((aligned(4096)));
 static struct virtio disk;
@@ -110,7 +111,7 @@ void attack_disk_flood(struct outcome *outcome)
     for (uint32_t i = 0; i < IN_FLIGHT; i++) {
         flood_with(i, sectors);
     }
-    while (counter() < end) {
+    while (counter() < end || (outcome->attempts < IN_FLIGHT && counter() < end + PATIENCE)) {
         if (disk.queue->used_index == disk.seen) {
             continue;
         }
