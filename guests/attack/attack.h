@@ -41,6 +41,8 @@ static inline uint32_t this_cpu(void)
     return (uint32_t)read_system(mpidr_el1) & 0xff;
 }
 
+extern uint8_t image_header[], image_end[]; /* guest.ld */
+
 /* ---- outcome ---- */
 
 struct outcome {
@@ -104,6 +106,7 @@ static inline uint32_t caught_fault(void)
     return (uint32_t)caught[this_cpu()].syndrome & 0x3f;
 }
 
+void el0_returned(void); /* catch.S: where EL0 comes back to */
 /* Runs code at EL0 until it makes SVC #0x7fff; returns its x0. Interrupts are masked. */
 uint64_t el0_run(uint64_t entry, uint64_t argument);
 #define PSTATE_EL0_MASKED 0x3c0u

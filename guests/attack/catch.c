@@ -7,7 +7,6 @@
 #define FIRST_LOWER 8u /* vectors from here on are for EL0 */
 
 void attack_exception(uint64_t kind, struct frame *frame);
-void el0_returned(void);
 
 struct caught caught[CPUS];
 uint64_t el0_pstate = PSTATE_EL0_MASKED;

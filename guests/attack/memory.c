@@ -5,8 +5,6 @@
 #define DEVICE_TREE_SPACE 0x10000u
 #define SVC_RETURN 0xd40fffe1u /* SVC #0x7fff */
 
-extern uint8_t image_end[], image_header[];
-
 static bool touches_own(uint64_t address)
 {
     return probe_is_own(address) || probe_is_own(address + 15);
