@@ -11,35 +11,15 @@
 #ifndef ATTACK_H
 #define ATTACK_H
 
-#include "guest.h"
+#include "gic.h"
 
 /* Hidden, so that no address goes through a table that nobody relocates. */
 #pragma GCC visibility push(hidden)
 
 #define CPUS 2u
 #define RAM 0x40000000UL
-#define REDISTRIBUTOR_STRIDE 0x20000UL
 #define MILLISECOND (counter_frequency() / 1000)
 #define CANARY 0x5afe5afe5afe5afeUL
-
-#define read_system(name)                                                                          \
-    ({                                                                                             \
-        uint64_t value_;                                                                           \
-        __asm__ volatile("mrs %0, " #name : "=r"(value_)::"memory");                               \
-        value_;                                                                                    \
-    })
-#define write_system(name, value)                                                                  \
-    __asm__ volatile("msr " #name ", %x0" ::"rZ"((uint64_t)(value)) : "memory")
-
-static inline void sync(void)
-{
-    __asm__ volatile("dsb sy; isb" ::: "memory");
-}
-
-static inline uint32_t this_cpu(void)
-{
-    return (uint32_t)read_system(mpidr_el1) & 0xff;
-}
 
 extern uint8_t image_header[], image_end[]; /* guest.ld */
 
@@ -139,11 +119,14 @@ bool probe_is_own(uint64_t address);
 uint64_t probe_address(uint32_t n);
 uint32_t probe_address_count(void);
 
-/* ---- interrupts (gic.c) ---- */
+/* ---- interrupts (taken.c) ---- */
 
 /* Everything disabled, nothing pending, nothing active. */
 void interrupts_start(void);
-uint64_t own_frame(void); /* the SGI frame of this CPU's redistributor */
+#define SPIS 256u
+#define PL011_SPI 33u
+#define PL011_IMSC (PL011 + 0x38)
+#define PL011_TX 0x20u
 /* Called by the vectors; what it took is counted per INTID. */
 void interrupt_take(void);
 extern volatile uint32_t taken[1024];

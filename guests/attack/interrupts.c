@@ -1,6 +1,5 @@
 /* Attacks on and by interrupts. */
 #include "attack.h"
-#include "gic.h"
 
 static void clear_taken(void)
 {
@@ -23,8 +22,8 @@ static void enable_everything(void)
         write32(GIC_DISTRIBUTOR + IGROUPR + 4 * word, UINT32_MAX);
         write32(GIC_DISTRIBUTOR + ISENABLER + 4 * word, UINT32_MAX);
     }
-    write32(own_frame() + IGROUPR, UINT32_MAX);
-    write32(own_frame() + ISENABLER, UINT32_MAX);
+    write32(gic_own_frame() + IGROUPR, UINT32_MAX);
+    write32(gic_own_frame() + ISENABLER, UINT32_MAX);
 }
 
 /* Enables every interrupt there is, the host's timers and devices by number too, and routes them to itself: none may come. */
@@ -32,12 +31,12 @@ void attack_foreign_interrupts(struct outcome *outcome)
 {
     clear_taken();
     enable_everything();
-    uint32_t priority = read32(own_frame() + IPRIORITYR);
+    uint32_t priority = read32(gic_own_frame() + IPRIORITYR);
     for (uint32_t spi = 0; spi < 988; spi++) {
         uint32_t nowhere = 0xffff; /* for interrupts that this distributor does not have */
         write32(GIC_DISTRIBUTOR + GICD_IROUTER + 8 * (32 + spi), spi < SPIS ? 0 : nowhere);
     }
-    outcome_add(outcome, read32(own_frame() + IPRIORITYR) == priority,
+    outcome_add(outcome, read32(gic_own_frame() + IPRIORITYR) == priority,
                 "the route of an interrupt that is not there changed something else", priority);
     for (uint32_t round = 0; round < 20; round++) {
         /* Deactivation of the host's interrupts, by number. */
@@ -111,7 +110,7 @@ void attack_interface_registers(struct outcome *outcome)
     }
     interrupts_start();
     clear_taken();
-    write32(own_frame() + ISENABLER, 1u << 5);
+    write32(gic_own_frame() + ISENABLER, 1u << 5);
     write_system(S3_0_C12_C11_5, UINT64_C(5) << 24 | 1); /* SGI 5 to itself */
     listen_for(5 * MILLISECOND);
     outcome_add(outcome, taken[5] == 1, "the guest's own interrupt interface is stuck", taken[5]);
@@ -125,7 +124,7 @@ void attack_distributor(struct outcome *outcome)
     while (counter() < end) {
         uint64_t frame = random_number() % 2
                              ? GIC_DISTRIBUTOR
-                             : GIC_REDISTRIBUTOR + random_number() % CPUS * REDISTRIBUTOR_STRIDE;
+                             : GIC_REDISTRIBUTOR + random_number() % CPUS * GICR_STRIDE;
         uint64_t size = frame == GIC_DISTRIBUTOR ? 0x10000 : 0x20000;
         uint64_t address = frame + (random_number() % size & ~UINT64_C(7));
         uint32_t kind = (uint32_t)random_number();
@@ -143,7 +142,7 @@ void attack_sgi_storm(struct outcome *outcome)
 {
     uint64_t end = attack_end();
     clear_taken();
-    write32(own_frame() + ISENABLER, 0xffff);
+    write32(gic_own_frame() + ISENABLER, 0xffff);
     bool both = helper_start(HELPER_SGI_STORM);
     __asm__ volatile("msr daifclr, #2; isb" ::: "memory");
     while (counter() < end) {
@@ -185,7 +184,7 @@ void attack_timer_storm(struct outcome *outcome)
     timer_stays = true;
     write_system(cntv_cval_el0, 0);
     write_system(cntv_ctl_el0, TIMER_ON);
-    write32(own_frame() + ISENABLER, 1u << TIMER);
+    write32(gic_own_frame() + ISENABLER, 1u << INTID_TIMER);
     uint64_t end = storm_end = attack_end();
     __asm__ volatile("msr daifclr, #2; isb" ::: "memory");
     while (counter() < end) {
@@ -193,9 +192,10 @@ void attack_timer_storm(struct outcome *outcome)
         write_system(cntp_ctl_el0, outcome->attempts++ & 3);
     }
     __asm__ volatile("msr daifset, #2; isb" ::: "memory");
-    outcome->attempts += taken[TIMER];
-    if (taken[TIMER] < 10) {
-        outcome_hole(outcome, "the timer did not come again (nothing was attacked)", taken[TIMER]);
+    outcome->attempts += taken[INTID_TIMER];
+    if (taken[INTID_TIMER] < 10) {
+        outcome_hole(outcome, "the timer did not come again (nothing was attacked)",
+                     taken[INTID_TIMER]);
     }
     outcome->shows = "the host's deadline is another timer: the victim keeps its share";
 }
@@ -203,7 +203,7 @@ void attack_timer_storm(struct outcome *outcome)
 void attack_wait_storm(struct outcome *outcome)
 {
     uint64_t end = attack_end();
-    write32(own_frame() + ISENABLER, 1u << TIMER);
+    write32(gic_own_frame() + ISENABLER, 1u << INTID_TIMER);
     while (counter() < end) {
         write_system(cntv_cval_el0, counter() + 50); /* so that WFI ends */
         write_system(cntv_ctl_el0, TIMER_ON);

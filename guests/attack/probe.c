@@ -38,7 +38,7 @@ static const struct range foreign[] = {
 /* What the guest has: its devices. */
 static const struct range own[] = {
     {GIC_DISTRIBUTOR, 0x10000},
-    {GIC_REDISTRIBUTOR, CPUS *REDISTRIBUTOR_STRIDE},
+    {GIC_REDISTRIBUTOR, CPUS *GICR_STRIDE},
     {PL011, 0x1000},
     {PL011 + 0x10000, 0x1000},
     {VIRTIO_MMIO, 32 * 0x200},

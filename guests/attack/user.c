@@ -4,7 +4,6 @@
  * exception or a timer interrupt.
  */
 #include "attack.h"
-#include "gic.h"
 #include "stage1.h"
 
 #define CODE 0x80000000UL /* virtual addresses of the two pages */
@@ -81,7 +80,7 @@ void attack_random_user(struct outcome *outcome)
     static const uint64_t states[] = {PSTATE_EL0, PSTATE_EL0, PSTATE_ARM, PSTATE_THUMB};
     bool has_aarch32 = (read_system(id_aa64pfr0_el1) & 15) == 2;
     uint64_t vectors = read_system(vbar_el1), end = attack_end();
-    write32(own_frame() + ISENABLER, 1u << TIMER);
+    write32(gic_own_frame() + ISENABLER, 1u << INTID_TIMER);
     map_pages();
     mmu_on(TCR_39);
     uint64_t control = read_system(sctlr_el1);

@@ -13,7 +13,6 @@
  * It never ends by itself.
  */
 #include "attack.h"
-#include "gic.h"
 #include "say.h"
 #include "state.h"
 #include "virtio.h"
@@ -80,19 +79,19 @@ static void check_share(struct round *round)
 static void check_timer(struct round *round)
 {
     interrupts_start();
-    write32(own_frame() + ISENABLER, 1u << TIMER);
-    uint32_t before = taken[TIMER];
+    write32(gic_own_frame() + ISENABLER, 1u << INTID_TIMER);
+    uint32_t before = taken[INTID_TIMER];
     uint64_t due = counter() + SLEEP_MILLISECONDS * MILLISECOND;
     write_system(cntv_cval_el0, due);
     write_system(cntv_ctl_el0, TIMER_ON);
     sync();
-    while (taken[TIMER] == before && counter() < due + counter_frequency()) {
+    while (taken[INTID_TIMER] == before && counter() < due + counter_frequency()) {
         __asm__ volatile("wfi\n msr daifclr, #2\n isb\n msr daifset, #2" ::: "memory");
     }
     uint64_t now = counter();
     round->late = now > due ? now - due : 0;
-    if (taken[TIMER] != before + 1 || now < due) {
-        harm(round, "the timer interrupt did not come", taken[TIMER] - before);
+    if (taken[INTID_TIMER] != before + 1 || now < due) {
+        harm(round, "the timer interrupt did not come", taken[INTID_TIMER] - before);
     }
     write_system(cntv_ctl_el0, 0);
 }

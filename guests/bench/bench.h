@@ -8,47 +8,13 @@
 #ifndef BENCH_H
 #define BENCH_H
 
-#include "guest.h"
+#include "gic.h"
 
 #define CPUS_MAX 8
-#define INTID_TIMER 27u
 #define SGI_PING 1u
 #define SGI_REPLY 2u
 #define PSCI_VERSION 0x84000000UL
 
-#define read_system(name)                                                                          \
-    ({                                                                                             \
-        uint64_t value_;                                                                           \
-        __asm__ volatile("mrs %0, " #name : "=r"(value_)::"memory");                               \
-        value_;                                                                                    \
-    })
-#define write_system(name, value)                                                                  \
-    __asm__ volatile("msr " #name ", %x0" ::"rZ"((uint64_t)(value)) : "memory")
-
-static inline void sync(void)
-{
-    __asm__ volatile("dsb sy; isb" ::: "memory");
-}
-static inline void interrupts_on(void)
-{
-    __asm__ volatile("msr daifclr, #2; isb" ::: "memory");
-}
-static inline void interrupts_off(void)
-{
-    __asm__ volatile("msr daifset, #2; isb" ::: "memory");
-}
-static inline void wait_for_interrupt(void)
-{
-    __asm__ volatile("dsb sy; wfi" ::: "memory");
-}
-static inline void relax(void)
-{
-    __asm__ volatile("yield" ::: "memory");
-}
-static inline uint32_t this_cpu(void)
-{
-    return (uint32_t)read_system(mpidr_el1) & 0xff;
-}
 static inline uint64_t ticks_from_us(uint64_t us)
 {
     return us * counter_frequency() / 1000000;
@@ -78,7 +44,6 @@ void interrupts_start(void);
 void interrupts_start_cpu(void);
 void interrupt_enable(uint32_t intid); /* of this CPU, or an SPI: to CPU 0, edge-triggered */
 void interrupt_serve(void);
-void sgi_send(uint32_t intid, uint32_t cpu);
 void timer_start(uint64_t due);
 void sleep_until(uint64_t due); /* the timer is off afterwards */
 

@@ -10,7 +10,6 @@
 #define VIRTIO_INTERRUPT_STATUS (VIRTIO_MMIO + 0x60)
 #define VIRTIO_QUEUE_NOTIFY (VIRTIO_MMIO + 0x50)
 #define PL011_CELL_ID3 (PL011 + 0xffc)
-#define INTID_NONE 1023u
 
 /* Ticks for ROUNDS times `operation`, which may use x0..x3 and %1, an input; once before, not counted. */
 #define LOOP(name, operation, input)                                                               \

@@ -2,42 +2,10 @@
 #ifndef VCPU_TEST_H
 #define VCPU_TEST_H
 
-#include "guest.h"
+#include "gic.h"
 
 #define CPUS_MAX 8
-#define INTID_TIMER 27u
 #define INTID_PHYSICAL_TIMER 30u
-#define INTID_NONE 1023u
-
-#define read_system(name)                                                                          \
-    ({                                                                                             \
-        uint64_t value_;                                                                           \
-        __asm__ volatile("mrs %0, " #name : "=r"(value_)::"memory");                               \
-        value_;                                                                                    \
-    })
-#define write_system(name, value)                                                                  \
-    __asm__ volatile("msr " #name ", %x0" ::"rZ"((uint64_t)(value)) : "memory")
-
-static inline void sync(void)
-{
-    __asm__ volatile("dsb sy; isb" ::: "memory");
-}
-static inline void interrupts_on(void)
-{
-    __asm__ volatile("msr daifclr, #2; isb" ::: "memory");
-}
-static inline void interrupts_off(void)
-{
-    __asm__ volatile("msr daifset, #2; isb" ::: "memory");
-}
-static inline void wait_for_interrupt(void)
-{
-    __asm__ volatile("dsb sy; wfi" ::: "memory");
-}
-static inline uint32_t this_cpu(void)
-{
-    return (uint32_t)read_system(mpidr_el1) & 0xff;
-}
 
 /* Hidden, so that no address goes through a table that nobody relocates. */
 #pragma GCC visibility push(hidden)
@@ -58,7 +26,6 @@ void interrupts_start_cpu(void);
 void interrupt_enable(uint32_t intid, bool enable);
 void interrupt_priority(uint32_t intid, uint8_t priority);
 void interrupt_serve(void);
-void sgi_send(uint32_t intid, uint32_t cpu);
 
 /* state.S: fills FP, SIMD and EL1 registers with values made of `seed`, and counts those that are not
  * what the seed made them. */
