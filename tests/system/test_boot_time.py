@@ -11,7 +11,7 @@ GUEST = os.path.join(rig.BUILD, 'guests', 'linux')
 
 
 def on_quoll():
-    machine = rig.Machine(f'vms:\n  linux:\n    vcpus: 2\n{rig.LINUX}\n')
+    machine = rig.Machine(f'machine: {{cores: 3}}\nvms:\n  linux:\n    vcpus: 2\n{rig.LINUX}\n')
     machine.read_until('BusyBox')
     seconds = time.monotonic() - machine.started
     machine.kill()
