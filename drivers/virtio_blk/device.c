@@ -7,6 +7,7 @@
 #define RESET_TIMEOUT_NS 1000000000u
 #define POLL_NS 1000000u
 #define SMALLEST_QUEUE 4u
+#define MOST_ATTEMPTS 100u
 #define ALL_ONES 0xffu
 #define LARGEST_EXPONENT 6u /* of logical blocks in a physical block: 32 KiB of 512 bytes */
 
@@ -179,15 +180,24 @@ static const char *find_blocks(const struct device *device, uint64_t features,
     return NULL;
 }
 
+/* The two halves belong together when the generation is the same before and after (4.1.4.3.1). */
+static bool read_capacity(const struct device *device, uint64_t *sectors)
+{
+    for (uint32_t attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
+        uint8_t before = read8(device->common, COMMON_GENERATION);
+        *sectors = read64(device->config, CONFIG_CAPACITY);
+        if (read8(device->common, COMMON_GENERATION) == before)
+            return true;
+    }
+    return false;
+}
+
 static const char *find_geometry(struct device *device, uint64_t features)
 {
     struct block_geometry geometry = {.abilities = BLOCK_CAN_FLUSH, .name = "virtio disk"};
     geometry.max_sectors = BLOCK_MAX_SECTORS;
-    uint8_t before;
-    do { /* 4.1.4.3.1: a capacity that changes while it is read */
-        before = read8(device->common, COMMON_GENERATION);
-        geometry.sectors = read64(device->config, CONFIG_CAPACITY);
-    } while (read8(device->common, COMMON_GENERATION) != before);
+    if (!read_capacity(device, &geometry.sectors))
+        return "the device's capacity does not stop changing";
     if (geometry.sectors == 0 || geometry.sectors > UINT64_MAX / BLOCK_SECTOR)
         return "the device has no capacity that is possible";
     if (features & FEATURE_SIZE_MAX) {
