@@ -3,8 +3,8 @@
 
 #define PSCI_CPU_ON 0xc4000003UL
 #define PSCI_CPU_OFF 0x84000002UL
-#define ALREADY_ON (-4) /* on its way out */
-#define START_MILLISECONDS 1000u
+#define ALREADY_ON (-4)           /* on its way out */
+#define START_MILLISECONDS 20000u /* the host may be busy with other things */
 
 static volatile bool present, asked;
 static volatile enum helper_job wanted, doing;
@@ -25,7 +25,8 @@ static void one_turn(enum helper_job job)
         }
         break;
     case HELPER_OFF:
-        asked = present = false;
+        asked = false; /* first: who sees that it is not present may ask for it */
+        present = false;
         firmware(PSCI_CPU_OFF, 0, 0, 0);
         break;
     case HELPER_CALLS:
@@ -60,6 +61,7 @@ static bool start(void)
         answer = (int32_t)firmware(PSCI_CPU_ON, 1, (uint64_t)cpu_entry, 1);
     } while (answer == ALREADY_ON && counter() < end);
     if (answer != 0) {
+        asked = false; /* it can be asked again */
         return false;
     }
     while (!present && counter() < end) {
