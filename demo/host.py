@@ -17,6 +17,15 @@ class Failure(Exception):
     """Something the user must know, in the user's words."""
 
 
+# What runs, with a method kill(): ended with the demo, however that ends.
+living = set()
+
+
+def end_all():
+    for thing in list(living):
+        thing.kill()
+
+
 def say(text):
     """A progress line, with the time since the start."""
     passed = int(time.monotonic() - STARTED)

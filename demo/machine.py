@@ -105,6 +105,7 @@ class Machine:
             os.unlink(control_path)
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
                                         start_new_session=True, env=environment)
+        host.living.add(self)
         self.reader = threading.Thread(target=self.read_console, daemon=True)
         self.reader.start()
 
@@ -203,6 +204,7 @@ class Machine:
         self.close()
 
     def close(self):
+        host.living.discard(self)
         self.reader.join(5)
         self.log.close()
         self.errors.close()

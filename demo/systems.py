@@ -7,10 +7,6 @@ import guest_disk
 import host
 import machine
 
-# How long the power supply lasts after the mains fail, in real time, for each disk. A rotating disk needs a small UPS: its last
-# FLUSH may have to write out all that other volumes have left in its cache. 16 ms is what an ATX supply must give.
-HOLD_UP_MS = {'7200rpm': 3000, 'consumer-ssd': 16, 'plp-nvme': 16}
-
 DESCRIPTION = '''# Written by demo/systems.py: {comment}
 system: postgresql
 machine: {{cores: 4, memory: 2 GiB}}
@@ -20,7 +16,7 @@ disks:
 vms:
   debian:
     memory: 1 GiB
-    vcpus: [1, 2]
+    vcpus: {vcpus}
     kernel: {kernel}
     initrd: {initrd}
     command_line: console=hvc0 {command_line}
@@ -33,36 +29,33 @@ RAPILOG = '''    rapilog:
 '''
 
 
-def description(setting, disk, dilation):
+def description(setting, disk, vcpus, hold_up_ms):
     """The text of Quoll's description. Settings: plain, rapilog, and unsafe (RapiLog that ignores the loss of mains)."""
     comment = {'plain': 'the log on the plain disk', 'rapilog': 'the log on RapiLog',
                'unsafe': 'the log on a RapiLog that is told not to drain; it must lose transactions'}[setting]
-    text = DESCRIPTION.format(comment=comment, entry=disk.entry(), kernel=guest_disk.KERNEL, initrd=guest_disk.INITRD,
+    text = DESCRIPTION.format(comment=comment, entry=disk.entry(), vcpus=vcpus, kernel=guest_disk.KERNEL, initrd=guest_disk.INITRD,
                               command_line=machine.COMMAND_LINE, filter='' if setting == 'plain' else ', filter: rapilog')
     if setting != 'plain':
-        text += RAPILOG.format(hold_up=round(HOLD_UP_MS[disk.kind] * dilation))
+        text += RAPILOG.format(hold_up=round(hold_up_ms))
     if setting == 'unsafe':
         text += '      unsafe_no_drain: true\n'
     return text
 
 
 class Systems:
-    """Starts machines on a disk, one after the other; `name` keeps their files apart from those of others."""
+    """Starts machines on a disk, one after the other; `name` keeps their files apart from those of others. `hold_up_ms`: how
+    long the power supply lasts after the mains fail."""
 
-    def __init__(self, name, dilation, more=()):
-        self.name, self.dilation, self.more = name, dilation, list(more)
+    def __init__(self, name, vcpus, hold_up_ms, more=()):
+        self.name, self.vcpus, self.hold_up_ms, self.more = name, vcpus, hold_up_ms, list(more)
         self.count = 0
         self.control_path = os.path.join(host.PLACE, f'{name}.qmp')
         self.temporary = os.path.join(host.PLACE, f'{name}.tmp')
 
-    def hold_up(self, disk):
-        """Seconds of the host's clock."""
-        return HOLD_UP_MS[disk.kind] * self.dilation / 1000
-
     def command(self, setting, disk):
         path = os.path.join(host.PLACE, f'{self.name}.yaml')
         with open(path, 'w', encoding='utf-8') as out:
-            out.write(description(setting, disk, self.dilation))
+            out.write(description(setting, disk, self.vcpus, self.hold_up_ms))
         return [os.environ.get('QUOLL_TOOL', os.path.join(host.BUILD, 'host', 'tool', 'quoll')), 'run',
                 '--qmp', self.control_path, *self.more, path]
 
