@@ -29,7 +29,7 @@ HOLD_UP_MS = {'7200rpm': 3000, 'consumer-ssd': 16, 'plp-nvme': 16}
 
 # Transactions of one run, all clients together: enough for a 99th percentile where they are quick, few where each
 # waits for a disk.
-TRANSACTIONS = 500
+TRANSACTIONS = 800
 TRANSACTIONS_THROUGH = {'7200rpm': 24, 'consumer-ssd': 80, 'plp-nvme': 200}
 SLOW_SCRIPT = {'insert': 1, 'pgbench': 4}  # its transactions are that many times as long
 
