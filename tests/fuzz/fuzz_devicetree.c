@@ -85,9 +85,8 @@ static bool told_as_memory(const struct devicetree *tree, const struct devicetre
     struct devicetree_range range;
     devicetree_root(&node);
     while (devicetree_next(tree, &node))
-        for (uint32_t i = 0;
-             i < 2 * MACHINE_BANKS && devicetree_lists(tree, &node, "device_type", "memory") &&
-             devicetree_reg(tree, &node, i, &range);
+        for (uint32_t i = 0; devicetree_lists(tree, &node, "device_type", "memory") &&
+                             devicetree_reg(tree, &node, i, &range);
              i++)
             if (bank->base >= range.base && bank->base - range.base <= range.size &&
                 bank->size <= range.size - (bank->base - range.base))

@@ -144,6 +144,26 @@ static void memory_at_the_very_end_is_none(void **state)
     assert_int_equal(machine.bank_count, 1);
 }
 
+/* However many scraps smaller than a page come before it, a range is not forgotten. */
+static void memory_behind_many_scraps_is_found(void **state)
+{
+    struct machine machine;
+    char reason[240];
+    int memory = fdt_path_offset(bytes, "/memory@40000000");
+    for (uint64_t scrap = 0; scrap < 2 * MACHINE_BANKS; scrap++) {
+        assert_int_equal(
+            fdt_appendprop_u64(bytes, memory, "reg", 0x200000000 + PAGE_SIZE * scrap + 1), 0);
+        assert_int_equal(fdt_appendprop_u64(bytes, memory, "reg", PAGE_SIZE - 2), 0);
+    }
+    assert_int_equal(fdt_appendprop_u64(bytes, memory, "reg", 0x300000000), 0);
+    assert_int_equal(fdt_appendprop_u64(bytes, memory, "reg", 0x10000), 0);
+    assert_true(devicetree_open(&tree, bytes, MACHINE_TREE_BYTES));
+    assert_true(machine_find(&tree, &machine, reason, sizeof(reason)));
+    assert_int_equal(machine.bank_count, 2);
+    assert_int_equal(machine.banks[1].base, 0x300000000);
+    assert_int_equal(machine.banks[1].size, 0x10000);
+}
+
 /* Everything that the kernel ever asks of a tree. */
 static void ask_everything(void)
 {
@@ -224,6 +244,7 @@ int main(void)
         TEST(finds_pci),
         TEST(says_what_a_machine_lacks),
         TEST(memory_at_the_very_end_is_none),
+        TEST(memory_behind_many_scraps_is_found),
         TEST(damaged_trees_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
