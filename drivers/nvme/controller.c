@@ -15,6 +15,7 @@ enum memory_layout {
 
 #define ADMIN_DEPTH 16u
 #define IO_QUEUE 1u
+#define LARGEST_MDTS 16u
 #define POLL_NS 1000000u
 #define ADMIN_TIMEOUT_NS 10000000000u
 #define SHORTEST_READY_NS 1000000000u
@@ -165,18 +166,23 @@ static void copy_model(struct controller *controller)
     name[length] = '\0';
 }
 
+/* MDTS: the largest transfer is 2^MDTS pages; 0, or more than the number can hold: as large as we like. */
+static uint32_t most_sectors(uint64_t mdts)
+{
+    const uint32_t page_sectors = CONTROLLER_PAGE / BLOCK_SECTOR;
+    if (mdts == 0 || mdts > LARGEST_MDTS || page_sectors << mdts > BLOCK_MAX_SECTORS)
+        return BLOCK_MAX_SECTORS;
+    return page_sectors << mdts;
+}
+
 static const char *identify_controller(struct controller *controller)
 {
     const char *problem = identify(controller, NVME_IDENTIFY_CONTROLLER, 0);
     if (problem != NULL)
         return problem;
     copy_model(controller);
-    uint64_t transfer_shift = identified(controller, NVME_CONTROLLER_MDTS, 1);
-    uint32_t most = BLOCK_MAX_SECTORS;
-    if (transfer_shift != 0 && (CONTROLLER_PAGE / BLOCK_SECTOR) << transfer_shift < most &&
-        transfer_shift < 16)
-        most = (CONTROLLER_PAGE / BLOCK_SECTOR) << transfer_shift;
-    controller->geometry.max_sectors = most;
+    controller->geometry.max_sectors =
+        most_sectors(identified(controller, NVME_CONTROLLER_MDTS, 1));
     controller->geometry.abilities = BLOCK_CAN_FLUSH;
     if ((identified(controller, NVME_CONTROLLER_VWC, 1) & 1) != 0)
         controller->geometry.abilities |= BLOCK_VOLATILE_CACHE;

@@ -134,6 +134,14 @@ static void abilities_are_those_of_the_disk(void **state)
     assert_int_equal(f->transfers.count, 15);
 }
 
+/* A byte of the device's is no shift count before it was looked at. */
+static void a_transfer_size_beyond_all_numbers_is_no_limit(void **state)
+{
+    struct fixture *f = *state;
+    assert_null(start(f, &(struct simulated_knobs){.transfer_shift = 132}));
+    assert_int_equal(f->controller.geometry.max_sectors, BLOCK_MAX_SECTORS);
+}
+
 static void refuses(struct fixture *f, const struct simulated_knobs *knobs, const char *why)
 {
     const char *problem = start(f, knobs);
@@ -367,6 +375,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_controller_that_firmware_left_running_comes_up),
         TEST(abilities_are_those_of_the_disk),
+        TEST(a_transfer_size_beyond_all_numbers_is_no_limit),
         TEST(other_block_formats_are_refused),
         TEST(metadata_is_refused),
         TEST(a_controller_without_a_disk_is_told),
