@@ -191,6 +191,7 @@ static void add_own_component(struct assembly *assembly, const struct component 
     struct rapilog_parts *rapilog = add_rapilog(assembly, &component->rapilog, component->name);
     for (uint32_t i = 0; i < component->volume_count; i++)
         add_volume_use(assembly, index, i, &component->volumes[i], rapilog);
+    add_dump(assembly, &component->rapilog, rapilog);
 }
 
 static uint32_t own_component(const struct assembly *assembly, const char *name)

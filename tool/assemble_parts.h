@@ -47,6 +47,9 @@ struct rapilog_parts *add_rapilog(struct assembly *assembly,
 /* The use becomes disk `number` of the client. Returns its buffer's number. */
 uint32_t add_volume_use(struct assembly *assembly, uint32_t client, uint32_t number,
                         const struct volume_use *use, struct rapilog_parts *rapilog);
+/* The dump area, after all of RapiLog's volumes; nothing without one. */
+void add_dump(struct assembly *assembly, const struct rapilog_settings *settings,
+              struct rapilog_parts *rapilog);
 /* Writes the configurations of all storage services, which grew with each use. */
 void finish_storage(struct assembly *assembly);
 

@@ -178,7 +178,10 @@ struct rapilog_parts *add_rapilog(struct assembly *assembly,
         .hold_up_ns = assembly->description->powerkey ? settings->hold_up : 0,
         .reserve_ns = settings->reserve,
         .unsafe_no_drain = settings->unsafe_no_drain,
+        .mode = settings->mode,
     };
+    if (settings->mode == RAPILOG_MODE_THROUGH)
+        parts->config.hold_up_ns = 0;
     uint32_t dirty = model_ram(model, "dirty", settings->memory);
     model_map(model, parts->component, dirty, "dirty", READ_WRITE);
     uint32_t gauges = model_ram(model, "gauges", QUOLL_PAGE_SIZE);
@@ -235,6 +238,19 @@ uint32_t add_volume_use(struct assembly *assembly, uint32_t client, uint32_t num
     add_link(assembly, disk->volume, add_volume_client(disk, use, allowed), rapilog->component,
              filtered);
     return buffer;
+}
+
+void add_dump(struct assembly *assembly, const struct rapilog_settings *settings,
+              struct rapilog_parts *rapilog)
+{
+    if (rapilog == NULL || settings->dump == NULL)
+        return;
+    struct disk_parts *disk = use_disk(assembly, settings->dump_disk);
+    const struct volume_use use = {.label = settings->dump};
+    tell_dirty(assembly, disk, rapilog);
+    rapilog->config.has_dump = 1;
+    add_link(assembly, disk->volume, add_volume_client(disk, &use, 1ULL << rapilog->config.buffer),
+             rapilog->component, rapilog->config.client_count);
 }
 
 void finish_storage(struct assembly *assembly)

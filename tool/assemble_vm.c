@@ -224,6 +224,7 @@ static void add_vm_disks(struct assembly *assembly, const struct vm *vm, uint32_
                strnlen(use->serial, sizeof config->disk[i].serial));
     }
     config->disk_count = vm->volume_count;
+    add_dump(assembly, &vm->rapilog, rapilog);
 }
 
 /* ------------------------------------------------------------------------------------------------

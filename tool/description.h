@@ -52,6 +52,10 @@ struct rapilog_settings {
     uint64_t hold_up, reserve; /* ns */
     uint64_t memory, limit;    /* bytes */
     bool unsafe_no_drain;
+    enum rapilog_mode mode;
+    const char *dump;   /* GPT label of the dump area, or NULL */
+    uint32_t dump_disk; /* index into description.disks */
+    struct node dump_node;
     struct schedule schedule;
 };
 

@@ -102,11 +102,22 @@ static void check_volume(struct description *description, const struct volume_us
                    disk, node_place(other->node).line);
 }
 
+/* A RapiLog's dump area, as one more use of a disk; false: it has none. */
+static bool dump_use(const struct rapilog_settings *rapilog, struct volume_use *use)
+{
+    if (rapilog->dump == NULL)
+        return false;
+    *use = (struct volume_use){
+        .node = rapilog->dump_node, .disk = rapilog->dump_disk, .label = rapilog->dump};
+    return true;
+}
+
 static void check_volumes(struct description *description)
 {
     const struct volume_use
-        *all[QUOLL_MAX_VMS * VMM_MAX_DISKS + DESCRIPTION_MAX_COMPONENTS * VMM_MAX_DISKS];
-    size_t count = 0;
+        *all[(QUOLL_MAX_VMS + DESCRIPTION_MAX_COMPONENTS) * (VMM_MAX_DISKS + 1)];
+    struct volume_use dumps[QUOLL_MAX_VMS + DESCRIPTION_MAX_COMPONENTS];
+    size_t count = 0, dump_count = 0;
     uint32_t clients[DESCRIPTION_MAX_DISKS] = {0};
     for (uint32_t i = 0; i < description->vm_count; i++)
         for (uint32_t j = 0; j < description->vms[i].volume_count; j++)
@@ -114,6 +125,12 @@ static void check_volumes(struct description *description)
     for (uint32_t i = 0; i < description->component_count; i++)
         for (uint32_t j = 0; j < description->components[i].volume_count; j++)
             all[count++] = &description->components[i].volumes[j];
+    for (uint32_t i = 0; i < description->vm_count; i++)
+        if (dump_use(&description->vms[i].rapilog, &dumps[dump_count]))
+            all[count++] = &dumps[dump_count++];
+    for (uint32_t i = 0; i < description->component_count; i++)
+        if (dump_use(&description->components[i].rapilog, &dumps[dump_count]))
+            all[count++] = &dumps[dump_count++];
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < i; j++)
             check_volume(description, all[i], all[j]);
@@ -130,7 +147,7 @@ static void check_rapilog(struct description *description, const struct rapilog_
 {
     if (!node_present(rapilog->node))
         return;
-    if (!description->powerkey)
+    if (!description->powerkey && rapilog->mode != RAPILOG_MODE_THROUGH)
         node_warning(
             rapilog->node,
             "no power-fail signal is configured, so RapiLog acknowledges only what is on the disk; "

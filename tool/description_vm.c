@@ -13,11 +13,81 @@
  * Disks, as used by a VM or a component
  */
 
+static uint32_t find_disk(const struct description *description, struct node node)
+{
+    const char *names[DESCRIPTION_MAX_DISKS + 1] = {NULL};
+    const char *name = node_text(node, "`disk`", "");
+    for (uint32_t i = 0; i < description->disk_count; i++) {
+        names[i] = description->disks[i].name;
+        if (strcmp(names[i], name) == 0)
+            return i;
+    }
+    const char *near = nearest_word(name, names);
+    if (near)
+        node_error(node, "there is no disk `%s` in `disks`; did you mean `%s`?", name, near);
+    else
+        node_error(node,
+                   "there is no disk `%s`; declare it at the top: disks: {%s: {file: disk.img}}",
+                   name, name[0] ? name : "disk0");
+    return 0;
+}
+
+static const char *const mode_names[] = {
+    [RAPILOG_MODE_HELD] = "held",
+    [RAPILOG_MODE_THROUGH] = "through",
+    [RAPILOG_MODE_HELD_ORDERED] = "held ordered",
+    NULL,
+};
+
+static enum rapilog_mode read_mode(struct node node)
+{
+    const char *name = node_text(node, "`mode`", mode_names[RAPILOG_MODE_HELD]);
+    for (int mode = 0; mode_names[mode] != NULL; mode++)
+        if (strcmp(mode_names[mode], name) == 0)
+            return (enum rapilog_mode)mode;
+    node_error(node,
+               "RapiLog has no mode `%s`; write through (acknowledged when on the disk), held "
+               "(acknowledged in memory, drained within the hold-up time) or held ordered (the "
+               "same, and the disks always hold a prefix of what was acknowledged)",
+               name);
+    return RAPILOG_MODE_HELD;
+}
+
+/* dump: LABEL | dump: {disk: NAME, label: LABEL}; without a disk, that of the first filtered volume. */
+static void read_dump(const struct description *description, struct node node,
+                      struct rapilog_settings *settings)
+{
+    static const char *const keys[] = {"disk", "label", NULL};
+    settings->dump_node = node;
+    settings->dump_disk = DESCRIPTION_MAX_DISKS;
+    if (!node_present(node)) {
+        if (settings->mode == RAPILOG_MODE_HELD_ORDERED)
+            node_error(settings->node,
+                       "`held ordered` needs a dump area, a GPT partition of its own through which "
+                       "everything passes on its way to the volumes; write dump: LABEL");
+        return;
+    }
+    if (node_is_map(node)) {
+        node_only_keys(node, "a dump area", keys);
+        settings->dump_disk = find_disk(description, node_get(node, "disk"));
+        settings->dump = node_text(node_get(node, "label"), "`label`", "");
+    } else {
+        settings->dump = node_text(node, "`dump`", "");
+    }
+    if (settings->dump[0] == '\0' || strlen(settings->dump) > 36)
+        node_error(node, "the dump area is named by its GPT label of 1 to 36 characters; write for "
+                         "example dump: dump");
+    if (settings->mode == RAPILOG_MODE_THROUGH)
+        node_error(node, "mode `through` holds nothing back, so it has no use for a dump area; "
+                         "remove `dump`, or write mode: held ordered");
+}
+
 static void read_rapilog(const struct description *description, struct node node,
                          struct rapilog_settings *settings)
 {
-    static const char *const keys[] = {"hold_up", "reserve",  "memory", "limit", "unsafe_no_drain",
-                                       "core",    "priority", "budget", NULL};
+    static const char *const keys[] = {
+        "mode", "dump",     "hold_up", "reserve", "memory", "limit", "unsafe_no_drain",
+        "core", "priority", "budget",  NULL};
     if (!node_expect_map(node, "`rapilog`"))
         return;
     if (node_present(settings->node)) {
@@ -31,7 +101,8 @@ static void read_rapilog(const struct description *description, struct node node
     *settings = (struct rapilog_settings){
         .node = node, .schedule = {0, PRIORITY_RAPILOG, FULL_PERIOD, FULL_PERIOD}};
     node_only_keys(node, "`rapilog`", keys);
-    if (!node_present(node_get(node, "hold_up")))
+    settings->mode = read_mode(node_get(node, "mode"));
+    if (!node_present(node_get(node, "hold_up")) && settings->mode != RAPILOG_MODE_THROUGH)
         node_error(node,
                    "RapiLog needs `hold_up`, the time that the power supply lasts after the mains "
                    "fail; write for example hold_up: 16 ms");
@@ -46,6 +117,7 @@ static void read_rapilog(const struct description *description, struct node node
         node_error(
             node_get(node, "reserve"),
             "the reserve leaves nothing of the hold-up time to drain; write less than `hold_up`");
+    read_dump(description, node_get(node, "dump"), settings);
     read_schedule(description, node, &settings->schedule);
 }
 
@@ -65,25 +137,6 @@ static bool read_filter(const struct description *description, struct node node,
     if (strcmp(name, "rapilog") != 0)
         node_error(node, "there is no filter `%s`; write rapilog", name);
     return true;
-}
-
-static uint32_t find_disk(const struct description *description, struct node node)
-{
-    const char *names[DESCRIPTION_MAX_DISKS + 1] = {NULL};
-    const char *name = node_text(node, "`disk`", "");
-    for (uint32_t i = 0; i < description->disk_count; i++) {
-        names[i] = description->disks[i].name;
-        if (strcmp(names[i], name) == 0)
-            return i;
-    }
-    const char *near = nearest_word(name, names);
-    if (near)
-        node_error(node, "there is no disk `%s` in `disks`; did you mean `%s`?", name, near);
-    else
-        node_error(node,
-                   "there is no disk `%s`; declare it at the top: disks: {%s: {file: disk.img}}",
-                   name, name[0] ? name : "disk0");
-    return 0;
 }
 
 static void read_volume(const struct description *description, struct node node,
@@ -116,6 +169,29 @@ static void read_volume(const struct description *description, struct node node,
                    "a disk's buffer is 1 MiB to 64 MiB; write for example 4 MiB");
 }
 
+/* The dump area is on the disk of the filtered volumes, unless it says otherwise. */
+static void settle_dump(const struct description *description, struct rapilog_settings *rapilog,
+                        const struct volume_use volumes[], uint32_t count)
+{
+    const struct volume_use *first = NULL;
+    for (uint32_t i = 0; i < count && rapilog->dump_disk == DESCRIPTION_MAX_DISKS; i++) {
+        if (!volumes[i].rapilog)
+            continue;
+        if (first != NULL && volumes[i].disk != first->disk) {
+            node_error(rapilog->dump_node,
+                       "the volumes are on the disks `%s` and `%s`, so it must be said where the "
+                       "dump area is; write dump: {disk: %s, label: %s}",
+                       description->disks[first->disk].name,
+                       description->disks[volumes[i].disk].name,
+                       description->disks[first->disk].name, rapilog->dump);
+            break;
+        }
+        first = first == NULL ? &volumes[i] : first;
+    }
+    if (rapilog->dump_disk == DESCRIPTION_MAX_DISKS)
+        rapilog->dump_disk = first == NULL ? 0 : first->disk;
+}
+
 void read_volumes(const struct description *description, struct node owner,
                   struct volume_use volumes[], uint32_t *count, struct rapilog_settings *rapilog)
 {
@@ -134,6 +210,8 @@ void read_volumes(const struct description *description, struct node owner,
         read_volume(description, node_value_at(list, i), &volumes[*count], rapilog);
         filtered |= volumes[(*count)++].rapilog;
     }
+    if (rapilog->dump != NULL)
+        settle_dump(description, rapilog, volumes, *count);
     if (filtered && !node_present(rapilog->node))
         node_error(list, "a disk has `filter: rapilog`, but the hold-up time is not given; write "
                          "rapilog: {hold_up: 16 ms} "

@@ -73,7 +73,12 @@ struct rapilog_config {
     uint32_t
         strict_order; /* 1: each epoch is flushed before the next is written, so that a drain that is cut
                               short leaves a prefix of epochs; costs throughput of bulk writes */
+    uint32_t mode;     /* enum rapilog_mode */
+    uint32_t has_dump; /* 1: block client "disk<client_count>" is the dump area */
 };
+
+/* What the filtered disks of a VM promise together; docs/rapilog.md has the contract of each. */
+enum rapilog_mode { RAPILOG_MODE_HELD, RAPILOG_MODE_THROUGH, RAPILOG_MODE_HELD_ORDERED };
 
 /* services/console: memory "kernel-log", receive "kernel-log" (the image's log_channel); stream client of the
  * UART driver under the name "uart" (memory, receive, channel); stream server N ("streamN": memory, receive,

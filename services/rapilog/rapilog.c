@@ -279,6 +279,8 @@ static void start(void)
     if (config.client_count > CONFIG_MAX_CLIENTS)
         quoll_fail("config: client_count is %u; at most %u are possible", config.client_count,
                    CONFIG_MAX_CLIENTS);
+    if (config.has_dump != 0)
+        quoll_fail("dump areas, and with them `held ordered`, are not there yet; use mode: held");
     rapilog.count = config.client_count;
     rapilog.armed = QUOLL_NEVER;
     rapilog.mains = optional_signal("mains");

@@ -271,6 +271,33 @@ static void rapilog_is_checked(void **state)
         "x.yaml:6:14: warning: unsafe_no_drain is for tests: acknowledged data WILL BE LOST");
 }
 
+#define FILTERED "    disks: [{disk: disk0, label: w, filter: rapilog}]\n"
+
+static void the_modes_of_rapilog_are_checked(void **state)
+{
+    expect_good("power_fail: powerkey\n" DISK VM
+                "    rapilog: {mode: held ordered, hold_up: 16 ms, dump: spare}\n" FILTERED,
+                "");
+    expect_good(DISK VM "    rapilog: {mode: through}\n" FILTERED, "");
+    expect(DISK VM "    rapilog: {mode: ordered, hold_up: 16 ms}\n" FILTERED,
+           "x.yaml:5:21: RapiLog has no mode `ordered`; write through (acknowledged when on the "
+           "disk), held (");
+    expect(DISK VM "    rapilog: {mode: held ordered, hold_up: 16 ms}\n" FILTERED,
+           "x.yaml:5:14: `held ordered` needs a dump area, a GPT partition of its own");
+    expect(DISK VM "    rapilog: {mode: through, dump: spare}\n" FILTERED,
+           "x.yaml:5:36: mode `through` holds nothing back, so it has no use for a dump area");
+    expect(DISK VM "    rapilog: {hold_up: 16 ms, dump: w}\n" FILTERED,
+           "x.yaml:5:37: label w of disk `disk0` is already used on line 6; two users would "
+           "corrupt it");
+    expect(
+        "disks: {disk0: {file: a.img}, disk1: {file: b.img}}\n" VM
+        "    rapilog: {mode: held ordered, hold_up: 16 ms, dump: spare}\n"
+        "    disks:\n    - {disk: disk0, label: a, filter: rapilog}\n"
+        "    - {disk: disk1, label: b, filter: rapilog}\n",
+        "x.yaml:5:57: the volumes are on the disks `disk0` and `disk1`, so it must be said where "
+        "the dump area is; write dump: {disk: disk0, label: spare}");
+}
+
 static void components_are_checked(void **state)
 {
     expect("components:\n  a: {channels: {ping: b}}\n",
@@ -311,6 +338,7 @@ int main(void)
         cmocka_unit_test(more_than_the_machine_has_is_refused),
         cmocka_unit_test(disks_and_labels_are_checked),
         cmocka_unit_test(rapilog_is_checked),
+        cmocka_unit_test(the_modes_of_rapilog_are_checked),
         cmocka_unit_test(components_are_checked),
         cmocka_unit_test(all_mistakes_are_told_at_once),
     };

@@ -178,6 +178,31 @@ static void the_disk_path_is_configured_end_to_end(void **state)
     discard(&made);
 }
 
+static void the_dump_area_is_one_more_disk_of_rapilogs(void **state)
+{
+    struct made made =
+        make_good("power_fail: powerkey\n"
+                  "disks: {disk0: {file: d.img}}\n"
+                  "vms:\n"
+                  "  linux:\n"
+                  "    memory: 64 MiB\n"
+                  "    kernel: Image\n"
+                  "    rapilog: {mode: held ordered, hold_up: 90 ms, memory: 8 MiB, dump: spare}\n"
+                  "    disks:\n"
+                  "      - {disk: disk0, label: root, filter: rapilog}\n"
+                  "      - {disk: disk0, label: wal, filter: rapilog}\n");
+    const struct rapilog_config *rapilog = config(&made, "rapilog.linux");
+    const struct volume_config *volume = config(&made, "volume.disk0");
+    assert_int_equal(rapilog->mode, RAPILOG_MODE_HELD_ORDERED);
+    assert_int_equal(rapilog->client_count, 2);
+    assert_int_equal(rapilog->has_dump, 1);
+    assert_int_equal(volume->client_count, 3);
+    assert_string_equal(volume->client[2].label, "spare");
+    assert_int_equal(volume->client[2].allowed_buffers, 1ULL << rapilog->buffer);
+    assert_non_null(mapping(&made, "rapilog.linux", "disk2"));
+    discard(&made);
+}
+
 static void data_is_mapped_only_where_it_is_touched(void **state)
 {
     struct made made = make_good(LINUX);
@@ -330,6 +355,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_needed_services_are_there),
         cmocka_unit_test(the_disk_path_is_configured_end_to_end),
+        cmocka_unit_test(the_dump_area_is_one_more_disk_of_rapilogs),
         cmocka_unit_test(data_is_mapped_only_where_it_is_touched),
         cmocka_unit_test(nothing_is_writable_and_executable_but_guest_memory),
         cmocka_unit_test(guest_payloads_lie_outside_the_checked_part),
