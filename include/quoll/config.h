@@ -57,7 +57,7 @@ struct timing_config {
 
 /* services/rapilog: client N is stored on disk N. Own memory "dirty" is its buffer number `buffer`;
  * receive "mains" (loss of mains; from the supervisor, after it has stopped the VMs), "drain" (stop
- * acknowledging early, drain, flush);
+ * acknowledging early, drain, flush); receive "mains-back" (they have come back: go on), answered by channel "resumed";
  * channel "drained"; memory "gauges" (struct rapilog_gauges, quoll/rapilog.h) */
 struct rapilog_config {
     uint32_t client_count;

@@ -127,6 +127,7 @@ struct buffer {
     uint32_t slots, heads; /* in use */
     uint32_t slot_limit;
     uint64_t budget, slot_cost, head_cost; /* nanoseconds */
+    bool hurry;
     struct buffer_counters counters;
     struct buffer_volume volume[BUFFER_MAX_VOLUMES];
 };
@@ -199,7 +200,8 @@ bool buffer_flush_end(struct buffer *buffer, uint32_t volume, bool ok, struct bu
  * being written or flushed counts as refused. */
 void buffer_cache_lost(struct buffer *buffer, uint32_t volume);
 
-/* Frees DIRTY slots without promised sectors: nothing relies on them, and time is short. */
-void buffer_forget_unpromised(struct buffer *buffer, uint32_t volume);
+/* In a hurry, sealing leaves out slots without promised sectors: nothing relies on them, and time is short. They stay in
+ * the buffer as they are. */
+void buffer_hurry(struct buffer *buffer, bool hurry);
 
 #endif

@@ -215,7 +215,7 @@ void drain_final_done(struct engine *engine, struct engine_volume *volume, bool 
         quoll_log("volume %s: the disk refuses the last FLUSH; nothing acknowledged depends on it",
                   volume->name);
     }
-    volume->final = FINAL_DONE;
+    volume->final = volume->final == FINAL_STALE ? FINAL_NONE : FINAL_DONE;
 }
 
 uint64_t drain_deadline(const struct engine *engine, const struct engine_volume *volume)

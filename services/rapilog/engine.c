@@ -266,19 +266,43 @@ static void rebound(struct engine *engine)
 
 /* ---- Mains, drain ---- */
 
+/* No FLUSH that was sent before counts for the drain that may come. */
+static void forget_final(struct engine_volume *volume)
+{
+    bool sent = volume->final == FINAL_SENT || volume->final == FINAL_STALE;
+    volume->final = sent ? FINAL_STALE : FINAL_NONE;
+    volume->flush_counts = false;
+}
+
 void engine_mains(struct engine *engine)
 {
+    uint32_t slots = 0;
     if (engine->phase == ENGINE_MAINS)
         return;
     engine->phase = ENGINE_MAINS;
     engine->drained = false;
-    quoll_log("mains lost: %lu KiB to drain",
-              (unsigned long)(engine->buffer.slots * (BUFFER_BLOCK / KIB)));
+    buffer_hurry(&engine->buffer, true);
     for (uint32_t number = 0; number < engine->setup.volume_count; number++) {
-        buffer_forget_unpromised(&engine->buffer, number);
-        engine->volume[number].final = FINAL_NONE;
+        forget_final(&engine->volume[number]);
         engine->volume[number].retry_at = 0;
+        slots += engine->buffer.volume[number].promised_slots;
     }
+    quoll_log("mains lost: %lu KiB to drain", (unsigned long)(slots * (BUFFER_BLOCK / KIB)));
+}
+
+void engine_mains_back(struct engine *engine)
+{
+    if (engine->phase != ENGINE_MAINS)
+        return;
+    engine->phase = ENGINE_RUNNING;
+    engine->drained = false;
+    buffer_hurry(&engine->buffer, false);
+    for (uint32_t number = 0; number < engine->setup.volume_count; number++) {
+        forget_final(&engine->volume[number]);
+        requests_settle(engine, &engine->volume[number], false);
+    }
+    quoll_log("the mains are back: %lu KiB are still to go",
+              (unsigned long)(engine->buffer.slots * (BUFFER_BLOCK / KIB)));
 }
 
 void engine_drain(struct engine *engine)

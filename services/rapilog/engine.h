@@ -25,8 +25,9 @@
  * DISK ERRORS. What was promised stays and is retried, 10 ms to 5 s apart; the volume is *failing* until everything is on the
  * disk and acknowledges only what is. Writes that wait for a refused piece are answered with an error.
  *
- * LOSS OF MAINS. From engine_mains() on no request is taken or answered; unpromised data is dropped, the
- * rest drained, flushed, and engine_port_drained() called.
+ * LOSS OF MAINS. From engine_mains() on no request is taken or answered; what is promised is drained and
+ * flushed, and engine_port_drained() called. The rest stays where it is: when the mains come back (engine_mains_back()),
+ * during the drain or after it, everything goes on as if nothing had happened.
  */
 #ifndef RAPILOG_ENGINE_H
 #define RAPILOG_ENGINE_H
@@ -78,7 +79,12 @@ struct engine_command { /* in flight at the disk */
 };
 
 enum engine_volume_state { VOLUME_ABSENT, VOLUME_MEASURING, VOLUME_SERVING };
-enum engine_final { FINAL_NONE, FINAL_SENT, FINAL_DONE };
+enum engine_final {
+    FINAL_NONE,
+    FINAL_SENT,
+    FINAL_DONE,
+    FINAL_STALE /* sent for a drain that was called off, not answered yet */
+};
 
 struct engine_volume {
     enum engine_volume_state state;
@@ -158,6 +164,8 @@ void engine_disk_done(struct engine *engine, uint32_t volume, uint64_t id, enum 
 /* The disk will answer nothing any more: everything in flight at it has failed. True when there was something. */
 bool engine_disk_gone(struct engine *engine, uint32_t volume, uint64_t now);
 void engine_mains(struct engine *engine);
+/* The mains are back. Nothing to do when they were not lost. */
+void engine_mains_back(struct engine *engine);
 void engine_drain(struct engine *engine);
 /* Returns when to be called again at the latest, ns, or ENGINE_NEVER. */
 uint64_t engine_step(struct engine *engine, uint64_t now);

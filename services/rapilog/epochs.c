@@ -11,32 +11,68 @@
 
 /* ---- Sealing ---- */
 
-/* Moves DIRTY slots to the end of an epoch; at least one. */
+static bool must_drain(const struct buffer *buffer, uint32_t index)
+{
+    return !buffer->hurry || buffer->slot[index].promised != 0;
+}
+
+static bool something_must_drain(const struct buffer *buffer, const struct buffer_volume *volume,
+                                 const struct buffer_list *list)
+{
+    uint32_t index = list->first;
+    if (buffer->hurry && volume->promised_slots == 0)
+        return false;
+    while (index != BUFFER_NONE && !must_drain(buffer, index))
+        index = buffer->slot[index].next;
+    return index != BUFFER_NONE;
+}
+
+static void add_slot(struct buffer *buffer, struct buffer_epoch *epoch, uint32_t index)
+{
+    struct buffer_slot *slot = &buffer->slot[index];
+    slot->state = BUFFER_DRAINING;
+    slot->todo = slot->valid;
+    slot->failed = false;
+    epoch->slots++;
+    epoch->heads += slot->head ? 1 : 0;
+    slots_append(buffer, &epoch->list, index);
+    if (epoch->cursor == BUFFER_NONE)
+        epoch->cursor = index;
+}
+
+/* Puts what was left out of an epoch before the rest of the list again. */
+static void put_back(struct buffer *buffer, struct buffer_list *list, struct buffer_list left_out)
+{
+    if (left_out.first == BUFFER_NONE)
+        return;
+    buffer->slot[left_out.last].next = list->first;
+    if (list->first == BUFFER_NONE)
+        list->last = left_out.last;
+    list->first = left_out.first;
+}
+
+/* Moves DIRTY slots to the end of an epoch. */
 static void add_to_epoch(struct buffer *buffer, struct buffer_epoch *epoch,
                          struct buffer_list *list, uint32_t parts)
 {
-    if (list->first == BUFFER_NONE)
-        return;
-    if (epoch->cursor == BUFFER_NONE)
-        epoch->cursor = list->first;
+    struct buffer_list left_out = slots_none;
     while (list->first != BUFFER_NONE) {
         uint32_t index = slots_take(buffer, list);
-        struct buffer_slot *slot = &buffer->slot[index];
-        slot->state = BUFFER_DRAINING;
-        slot->todo = slot->valid;
-        slot->failed = false;
-        epoch->slots++;
-        epoch->heads += slot->head ? 1 : 0;
-        slots_append(buffer, &epoch->list, index);
+        if (!must_drain(buffer, index)) {
+            slots_append(buffer, &left_out, index);
+            continue;
+        }
+        add_slot(buffer, epoch, index);
         if (bound_part_reached(buffer, epoch, parts))
-            return;
+            break;
     }
+    put_back(buffer, list, left_out);
 }
 
 static bool seal_list(struct buffer *buffer, struct buffer_volume *volume, struct buffer_list *list,
                       uint32_t parts)
 {
-    if (volume->is_writing || list->first == BUFFER_NONE)
+    if (volume->is_writing || !something_must_drain(buffer, volume, list))
         return false;
     volume->writing = (struct buffer_epoch){
         .list = slots_none,
@@ -72,7 +108,7 @@ bool buffer_extend(struct buffer *buffer, uint32_t volume)
     struct buffer_volume *v = &buffer->volume[volume];
     if (buffer_epoch_state(buffer, volume) != BUFFER_EPOCH_WRITTEN)
         return false;
-    if (v->open.first == BUFFER_NONE && v->failed.first == BUFFER_NONE)
+    if (!something_must_drain(buffer, v, &v->open) && !something_must_drain(buffer, v, &v->failed))
         return false;
     add_to_epoch(buffer, &v->writing, &v->failed, 1);
     add_to_epoch(buffer, &v->writing, &v->open, 1);
@@ -238,21 +274,7 @@ bool buffer_flush_end(struct buffer *buffer, uint32_t volume, bool ok, struct bu
     return true;
 }
 
-static void forget_in(struct buffer *buffer, struct buffer_list *list)
+void buffer_hurry(struct buffer *buffer, bool hurry)
 {
-    struct buffer_list kept = slots_none;
-    while (list->first != BUFFER_NONE) {
-        uint32_t index = slots_take(buffer, list);
-        if (buffer->slot[index].promised != 0)
-            slots_append(buffer, &kept, index);
-        else
-            slots_release(buffer, index);
-    }
-    *list = kept;
-}
-
-void buffer_forget_unpromised(struct buffer *buffer, uint32_t volume)
-{
-    forget_in(buffer, &buffer->volume[volume].open);
-    forget_in(buffer, &buffer->volume[volume].failed);
+    buffer->hurry = hurry;
 }

@@ -28,9 +28,10 @@ static struct {
     struct block_client disk[CONFIG_MAX_CLIENTS];
     enum disk_state state[CONFIG_MAX_CLIENTS];
     uint32_t count;
-    uint32_t drained;      /* channel */
-    uint64_t mains, drain; /* signals; 0: not connected */
-    uint64_t armed;        /* the timer's deadline, ticks */
+    uint32_t drained;            /* channel */
+    uint32_t resumed;            /* channel; only with `back` */
+    uint64_t mains, back, drain; /* signals; 0: not connected */
+    uint64_t armed;              /* the timer's deadline, ticks */
 } rapilog;
 
 /* ---- What the engine asks for ---- */
@@ -155,9 +156,14 @@ static void take_requests(uint32_t number)
 
 static void act_on(uint64_t signals)
 {
-    /* Mains first: nothing that arrived with it may be answered any more. */
+    /* Mains first: nothing that arrived with it may be answered any more. When it came together with `back`, it was earlier:
+     * the supervisor waits for `resumed` before it tells of the next loss. */
     if ((signals & rapilog.mains) != 0)
         engine_mains(&rapilog.engine);
+    if ((signals & rapilog.back) != 0) {
+        engine_mains_back(&rapilog.engine);
+        (void)quoll_signal(rapilog.resumed);
+    }
     if ((signals & rapilog.drain) != 0)
         engine_drain(&rapilog.engine);
 }
@@ -284,6 +290,9 @@ static void start(void)
     rapilog.count = config.client_count;
     rapilog.armed = QUOLL_NEVER;
     rapilog.mains = optional_signal("mains");
+    rapilog.back = optional_signal("mains-back");
+    if (rapilog.back != 0)
+        rapilog.resumed = quoll_handle("resumed", QUOLL_OBJECT_CHANNEL);
     rapilog.drain = optional_signal("drain");
     rapilog.drained = quoll_handle("drained", QUOLL_OBJECT_CHANNEL);
     if (config.hold_up_ns != 0 && rapilog.mains == 0)

@@ -47,8 +47,6 @@ static void answer(struct engine *engine, struct engine_volume *volume, uint16_t
     uint16_t operation = request->asked.operation;
     volume->taken--;
     queue_append(volume, &volume->unused, number);
-    if (engine->phase == ENGINE_MAINS)
-        return;
     if (request->status != BLOCK_OK && operation != BLOCK_READ)
         engine->gauges.failed_requests++;
     if (request->status == BLOCK_OK && operation == BLOCK_WRITE) {
@@ -186,7 +184,11 @@ void requests_read_done(struct engine *engine, struct engine_volume *volume, uin
         engine->gauges.read_errors++;
         request->status = status;
     }
-    if (request->pieces == 0 && request->done == request->asked.count)
+    if (request->pieces > 0 || request->done < request->asked.count)
+        return;
+    if (engine->phase == ENGINE_MAINS)
+        queue_append(volume, &volume->waiting, number);
+    else
         answer(engine, volume, number);
 }
 
@@ -226,7 +228,7 @@ static bool settled(struct engine *engine, struct engine_volume *volume,
                     struct engine_request *request, bool failed)
 {
     uint32_t number = engine_volume_number(engine, volume);
-    if (request->status != BLOCK_OK)
+    if (request->status != BLOCK_OK || request->asked.operation == BLOCK_READ)
         return true;
     if (request->asked.operation == BLOCK_WRITE)
         return !buffer_holds_write(&engine->buffer, number, request->number, request->asked.sector,
@@ -252,6 +254,8 @@ static void fail_blocked(struct engine *engine, struct engine_volume *volume)
 void requests_settle(struct engine *engine, struct engine_volume *volume, bool failed)
 {
     struct engine_queue before = volume->waiting;
+    if (engine->phase == ENGINE_MAINS)
+        return;
     volume->waiting = empty_queue;
     while (before.first != ENGINE_NONE) {
         uint16_t number = queue_take(volume, &before);
@@ -260,6 +264,6 @@ void requests_settle(struct engine *engine, struct engine_volume *volume, bool f
         else
             queue_append(volume, &volume->waiting, number);
     }
-    if (failed && engine->phase != ENGINE_MAINS)
+    if (failed)
         fail_blocked(engine, volume);
 }

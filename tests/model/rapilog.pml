@@ -409,7 +409,8 @@ active proctype engine()
     od
 }
 
-/* engine_mains(), buffer_forget_unpromised() */
+/* engine_mains(), buffer_hurry(): what is not promised is left out, which is the same as forgotten as long as the mains do
+ * not come back (the crash-point test has that) */
 inline forget(b)
 {
     dirty[b] = (dirty_promised[b] -> dirty[b] : 0)

@@ -45,7 +45,7 @@ static struct {
     struct operation_state state[WORLD_OPERATIONS + 1];
     uint32_t next;
     uint64_t acknowledged[WORLD_SECTORS];
-    uint32_t errors;
+    uint32_t errors, returns;
     bool ended, drained;
     const char *trouble;
 
@@ -357,6 +357,11 @@ void world_do(const struct world_choice *choice)
     case CHOICE_END:
         end();
         break;
+    case CHOICE_BACK:
+        world.returns++;
+        world.ended = world.drained = false;
+        engine_mains_back(&engine);
+        break;
     }
     step();
 }
@@ -378,6 +383,8 @@ uint32_t world_choices(struct world_choice choices[WORLD_CHOICES])
         choices[count++] = (struct world_choice){CHOICE_TIME, 0};
     if (!world.ended)
         choices[count++] = (struct world_choice){CHOICE_END, 0};
+    else if (world.returns < scenario->returns)
+        choices[count++] = (struct world_choice){CHOICE_BACK, 0};
     return count;
 }
 

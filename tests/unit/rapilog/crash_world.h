@@ -43,6 +43,7 @@ struct world_scenario {
     bool expect_prefix;  /* the disk must hold a prefix of epochs at every instant */
     bool late_reads;     /* reads return what the disk had when they complete */
     bool drain;          /* a clean end ("drain") instead of loss of mains */
+    uint32_t returns;    /* so many times the mains come back after they were lost */
 };
 
 /* Mistakes that can be planted, to see that the checks find them. */
@@ -59,14 +60,15 @@ enum world_choice_kind {
     CHOICE_COMPLETE,
     CHOICE_REFUSE,
     CHOICE_TIME,
-    CHOICE_END
+    CHOICE_END,
+    CHOICE_BACK /* the mains */
 };
 
 struct world_choice {
     enum world_choice_kind kind;
     uint32_t command;
 };
-#define WORLD_CHOICES (2 * WORLD_COMMANDS + 3)
+#define WORLD_CHOICES (2 * WORLD_COMMANDS + 4)
 
 void world_begin(const struct world_scenario *scenario, enum world_mistake mistake);
 /* What can happen next. */

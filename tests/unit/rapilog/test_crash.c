@@ -7,6 +7,7 @@
  *     after "drained" it is on the disk, for every subset of what was not flushed
  *   - crash of the guest or its VMM: everything acknowledged can be read
  *   - in strict order: whatever a hold-up time that was too short leaves is a prefix of epochs
+ *   - the mains come back: everything goes on, and they may be lost again
  *
  * and at every end: all requests are answered, and the drain has ended. Planted mistakes show that the checks can fail.
  */
@@ -54,7 +55,7 @@ static const char *explore(uint32_t depth)
     world_save(snapshot);
     bool goes_on = false;
     for (uint32_t i = 0; i < count && wrong == NULL; i++) {
-        goes_on = goes_on || choices[i].kind != CHOICE_END;
+        goes_on = goes_on || (choices[i].kind != CHOICE_END && choices[i].kind != CHOICE_BACK);
         world_do(&choices[i]);
         wrong = explore(depth + 1);
         world_restore(snapshot);
@@ -175,6 +176,35 @@ static void disk_errors_lose_nothing(void **state)
                                        .drain = true});
 }
 
+static void mains_that_come_back_change_nothing(void **state)
+{
+    must_hold(&(struct world_scenario){.name = "back, tail", .operation = TAIL, .returns = 1});
+    must_hold(&(struct world_scenario){.name = "back, a read",
+                                       .operation = {WRITE(0, 12), READ(4, 10)},
+                                       .operations = 2,
+                                       .returns = 1});
+    must_hold(&(struct world_scenario){.name = "back, through",
+                                       .operation = {WRITE(0, 12), WRITE(6, 4), FLUSH},
+                                       .operations = 3,
+                                       .through = true,
+                                       .returns = 1});
+    must_hold(&(struct world_scenario){.name = "back twice, a full buffer",
+                                       .operation = {WRITE(0, 8), WRITE(8, 8), FLUSH},
+                                       .operations = 3,
+                                       .slot_limit = 1,
+                                       .returns = 2});
+    must_hold(&(struct world_scenario){.name = "back, an error",
+                                       .operation = {WRITE(0, 8), WRITE(0, 8)},
+                                       .operations = 2,
+                                       .errors = 1,
+                                       .returns = 1});
+    must_hold(&(struct world_scenario){.name = "back, strict",
+                                       .operation = TAIL,
+                                       .strict = true,
+                                       .expect_prefix = true,
+                                       .returns = 1});
+}
+
 /* ---- Random walks: workloads too long for every order ---- */
 
 static uint32_t random_state;
@@ -197,6 +227,7 @@ static struct world_scenario random_scenario(void)
         .late_reads = choose(2) == 0,
         .drain = choose(4) == 0,
     };
+    scenario.returns = scenario.drain ? 0 : choose(4);
     for (uint32_t i = 0; i < WORLD_OPERATIONS; i++) {
         static const enum block_operation kinds[] = {BLOCK_WRITE, BLOCK_WRITE, BLOCK_WRITE,
                                                      BLOCK_READ, BLOCK_FLUSH};
@@ -223,7 +254,7 @@ static const char *random_walk(void)
             return world_check_end();
         uint32_t which = choose(count);
         if (choices[which].kind == CHOICE_END && count > 1 && choose(8) != 0)
-            which = choose(count - 1);
+            which = choose(count - 1); /* it is the last one */
         world_do(&choices[which]);
     }
     return "the drain never ends";
@@ -286,6 +317,7 @@ int main(void)
         cmocka_unit_test(strict_order_leaves_a_prefix_of_epochs),
         cmocka_unit_test(a_clean_drain_ends_with_everything_on_the_disk),
         cmocka_unit_test(disk_errors_lose_nothing),
+        cmocka_unit_test(mains_that_come_back_change_nothing),
         cmocka_unit_test(random_walks_lose_nothing),
         cmocka_unit_test(acknowledging_before_the_copy_is_found),
         cmocka_unit_test(releasing_before_the_flush_is_found),

@@ -170,7 +170,9 @@ static struct system *system_new(const struct rapilog_config *config)
     share(all, 2, "gauges", s->gauges, 4096);
     twin_connect(test, "mains", rapilog, 0, "mains");
     twin_connect(test, "drain", rapilog, 0, "drain");
+    twin_connect(test, "mains-back", rapilog, 0, "mains-back");
     twin_connect(rapilog, "drained", test, 0, "drained");
+    twin_connect(rapilog, "resumed", test, 0, "resumed");
     twin_give_config(rapilog, config, sizeof(*config));
     memset(&disk, 0, sizeof(disk));
     disk.abilities = BLOCK_CAN_FLUSH | BLOCK_VOLATILE_CACHE;
@@ -423,6 +425,31 @@ static void loss_of_mains_drains_and_flushes_before_drained_is_signalled(void **
     system_end(s);
 }
 
+static void mains_that_come_back_are_as_if_nothing_had_happened(void **state)
+{
+    struct system *s = system_started();
+    TURN(hold, true);
+    expect(s, write_bytes(s, 0, 8, 1), BLOCK_OK);
+    uint64_t read = ask(s, BLOCK_READ, 100, 8, CLIENT_BYTES / 2);
+    quoll_signal(quoll_handle("mains", QUOLL_OBJECT_CHANNEL));
+    expect_gauge(s, &s->gauges->state, RAPILOG_MAINS);
+    uint64_t write = write_bytes(s, 8, 8, 2);
+    expect_silence(s, write);
+    quoll_signal(quoll_handle("mains-back", QUOLL_OBJECT_CHANNEL));
+    assert_true(twin_await(quoll_receive("resumed"), SOON));
+    expect(s, write, BLOCK_OK); /* held again: the disk still stands still */
+    expect_gauge(s, &s->gauges->state, RAPILOG_HELD);
+    TURN(hold, false);
+    expect(s, read, BLOCK_OK);
+    expect_gauge(s, &s->gauges->dirty_bytes, 0);
+    expect_durable(0, 8, 1);
+    expect_durable(8, 8, 2);
+    expect(s, write_bytes(s, 16, 8, 3), BLOCK_OK);
+    signal_and_await_drained(s, "mains"); /* and they can be lost again */
+    expect_durable(16, 8, 3);
+    system_end(s);
+}
+
 static void an_idle_system_is_drained_at_once(void **state)
 {
     struct system *s = system_started();
@@ -596,6 +623,7 @@ int main(void)
         cmocka_unit_test(a_hold_up_that_is_too_short_is_told_and_not_relied_on),
         cmocka_unit_test(the_bound_is_logged_with_its_parts_and_shrinks_with_a_slow_disk),
         cmocka_unit_test(loss_of_mains_drains_and_flushes_before_drained_is_signalled),
+        cmocka_unit_test(mains_that_come_back_are_as_if_nothing_had_happened),
         cmocka_unit_test(an_idle_system_is_drained_at_once),
         cmocka_unit_test(a_clean_drain_goes_on_serving_from_the_disk),
         cmocka_unit_test(the_unsafe_switch_loses_data_and_says_so),
