@@ -3,6 +3,7 @@
 
 #include "paths.h"
 
+#include <quoll/guest_queue.h>
 #include <quoll/life.h>
 #include <quoll/stream.h>
 
@@ -18,6 +19,7 @@
 #define SLOT_ADDRESS 0x0a000000ULL
 #define SLOT_SIZE 0x200u
 #define QUEUE_NOTIFY 0x50u
+#define FIRST_SPI (32u + 16u) /* INTID of slot 0's interrupt */
 #define BLOCK (2ULL << 20)
 /* Documentation/arch/arm64/booting.rst: magic number of an Image, at offset 56 */
 #define IMAGE_MAGIC_OFFSET 56u
@@ -155,11 +157,12 @@ static void add_vcpus(struct assembly *assembly, const struct vm *vm, uint32_t v
     }
 }
 
-static void add_doorbell(struct assembly *assembly, uint32_t vmm, uint32_t vm_index, uint32_t slot)
+/* QueueNotify of the transport in this slot becomes a signal to `component`. */
+static void add_doorbell(struct assembly *assembly, uint32_t component, const char *receive,
+                         uint32_t vm_index, uint32_t slot)
 {
     struct model *model = assembly->model;
-    char *name = text_print("doorbell%u", slot);
-    uint32_t channel = model_channel(model, vmm, 0, name);
+    uint32_t channel = model_channel(model, component, 0, receive);
     if (model->doorbell_count < QUOLL_MAX_DOORBELLS)
         model->doorbell[model->doorbell_count++] = (struct image_doorbell){
             .vm = vm_index,
@@ -168,7 +171,32 @@ static void add_doorbell(struct assembly *assembly, uint32_t vmm, uint32_t vm_in
             .size = 4};
     else
         model->overflow = "doorbell";
+}
+
+static void add_own_doorbell(struct assembly *assembly, uint32_t vmm, uint32_t vm_index,
+                             uint32_t slot)
+{
+    char *name = text_print("doorbell%u", slot);
+    add_doorbell(assembly, vmm, name, vm_index, slot);
     free(name);
+}
+
+/* RapiLog serves the queue of disk `number` itself (quoll/guest_queue.h). */
+static void lend_queue(struct assembly *assembly, uint32_t vmm, uint32_t vm_index, uint32_t number,
+                       const struct rapilog_parts *rapilog)
+{
+    struct model *model = assembly->model;
+    uint32_t client = rapilog->config.client_count - 1, slot = VMM_SLOT_DISK + number;
+    uint32_t page = model_ram(model, "queue", sizeof(struct guest_queue));
+    char *here = text_print("queue%u", number), *there = text_print("queue%u", client);
+    char *line = text_print("line%u", client);
+    model_map(model, vmm, page, here, READ_WRITE);
+    model_map(model, rapilog->component, page, there, READ_WRITE);
+    model_line(model, rapilog->component, line, vm_index, FIRST_SPI + slot);
+    add_doorbell(assembly, rapilog->component, there, vm_index, slot);
+    free(here);
+    free(there);
+    free(line);
 }
 
 /* Memory behind the guest's RAM that is not there until the VMM maps it, page by page. */
@@ -185,7 +213,11 @@ static void add_paged(struct assembly *assembly, const struct vm *vm, uint32_t v
     model_object(model, vmm, "paged", QUOLL_OBJECT_REGION, region, 0);
 }
 
-static void add_guest(struct assembly *assembly, const struct vm *vm, uint32_t vmm)
+struct guest {
+    uint32_t index, ram; /* of the VM; region */
+};
+
+static struct guest add_guest(struct assembly *assembly, const struct vm *vm, uint32_t vmm)
 {
     struct model *model = assembly->model;
     uint32_t index = model->vm_count++;
@@ -207,17 +239,25 @@ static void add_guest(struct assembly *assembly, const struct vm *vm, uint32_t v
     model_object(model, vmm, "vm", QUOLL_OBJECT_VM, index, 0);
     add_paged(assembly, vm, vmm, record);
     add_vcpus(assembly, vm, vmm, index);
-    for (uint32_t slot = 0; slot < VMM_SLOT_DISK + vm->volume_count; slot++)
-        add_doorbell(assembly, vmm, index, slot);
+    for (uint32_t slot = 0; slot < VMM_SLOT_DISK; slot++)
+        add_own_doorbell(assembly, vmm, index, slot);
+    return (struct guest){index, ram};
 }
 
 static void add_vm_disks(struct assembly *assembly, const struct vm *vm, uint32_t vmm,
-                         struct vmm_config *config)
+                         struct guest guest, struct vmm_config *config)
 {
     struct rapilog_parts *rapilog = add_rapilog(assembly, &vm->rapilog, vm->name);
+    if (rapilog != NULL)
+        model_map_at(assembly->model, IMAGE_SPACE_COMPONENT, rapilog->component, guest.ram,
+                     "guest-ram", READ_WRITE, MODEL_RAM_ADDRESS);
     for (uint32_t i = 0; i < vm->volume_count; i++) {
         const struct volume_use *use = &vm->volumes[i];
         config->disk[i].buffer = add_volume_use(assembly, vmm, i, use, rapilog);
+        if (rapilog != NULL && use->rapilog)
+            lend_queue(assembly, vmm, guest.index, i, rapilog);
+        else
+            add_own_doorbell(assembly, vmm, guest.index, VMM_SLOT_DISK + i);
         config->disk[i].read_only = use->read_only;
         config->disk[i].write_through = use->write_through;
         memcpy(config->disk[i].serial, use->serial,
@@ -294,10 +334,10 @@ bool add_vm(struct assembly *assembly, const struct vm *vm, uint32_t number)
     struct vmm_config config = {0};
     fill_config(vm, &config);
     uint32_t vmm = add_vmm(assembly, vm);
-    add_guest(assembly, vm, vmm);
+    struct guest guest = add_guest(assembly, vm, vmm);
     connect_console(assembly, vm, vmm, number);
     connect_supervisor(assembly, vm, vmm, number);
-    add_vm_disks(assembly, vm, vmm, &config);
+    add_vm_disks(assembly, vm, vmm, guest, &config);
     if (!add_payloads(assembly, vm, vmm, &config))
         return false;
     check_size(vm, &config);

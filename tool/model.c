@@ -267,6 +267,14 @@ void model_signal(struct model *model, uint32_t from, const char *name, uint32_t
     model_may_signal(model, from, name, model_channel(model, to, to_thread, receive));
 }
 
+void model_line(struct model *model, uint32_t component, const char *name, uint32_t vm,
+                uint32_t intid)
+{
+    uint32_t index = NEXT(model, line, QUOLL_MAX_LINES);
+    model->line[index] = (struct image_line){vm, intid};
+    model_object(model, component, name, QUOLL_OBJECT_LINE, index, 0);
+}
+
 void model_interrupt(struct model *model, uint32_t component, uint32_t thread, uint32_t device,
                      uint32_t number, const char *name)
 {

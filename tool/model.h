@@ -89,6 +89,9 @@ void model_may_signal(struct model *model, uint32_t from, const char *name, uint
 /* Both at once. */
 void model_signal(struct model *model, uint32_t from, const char *name, uint32_t to,
                   uint32_t to_thread, const char *receive);
+/* The component may raise this interrupt of a VM. */
+void model_line(struct model *model, uint32_t component, const char *name, uint32_t vm,
+                uint32_t intid);
 void model_interrupt(struct model *model, uint32_t component, uint32_t thread, uint32_t device,
                      uint32_t number, const char *name);
 

@@ -25,6 +25,8 @@ static void start_disk(struct vm *vm, uint32_t number)
         .write_through = vm->config->disk[number].write_through != 0,
         .serial = vm->config->disk[number].serial,
     };
+    if (quoll_find(QUOLL_ENVIRONMENT_MEMORY, quoll_numbered("queue", number)) != NULL)
+        setup.lent = quoll_memory(quoll_numbered("queue", number), sizeof(struct guest_queue));
     virtio_block_start(&vm->disk[number], &setup);
     attach(vm, VMM_SLOT_DISK + number, &vm->disk[number].device);
 }

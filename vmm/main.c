@@ -162,6 +162,8 @@ static uint64_t ready_signals(void)
         if (vm.slot[slot]->again)
             ready |= signals.doorbell[slot];
     for (uint32_t i = 0; i < vm.disk_count; i++)
+        ready |= virtio_block_missed_signals(&vm.disk[i]);
+    for (uint32_t i = 0; i < vm.disk_count; i++)
         if (!block_client_sleep(&vm.link[i]))
             ready |= signals.disk[i];
     if (!devices_console_may_sleep(&vm))

@@ -58,7 +58,8 @@ struct timing_config {
 /* services/rapilog: client N is stored on disk N. Own memory "dirty" is its buffer number `buffer`;
  * receive "mains" (loss of mains; from the supervisor, after it has stopped the VMs), "drain" (stop
  * acknowledging early, drain, flush); receive "mains-back" (they have come back: go on), answered by channel "resumed";
- * channel "drained"; memory "gauges" (struct rapilog_gauges, quoll/rapilog.h) */
+ * channel "drained"; memory "gauges" (struct rapilog_gauges, quoll/rapilog.h). Client N of a VM, whose queue it serves:
+ * memory "queueN" (struct guest_queue, quoll/guest_queue.h) and "guest-ram", object "lineN", receive "queueN" (the doorbell) */
 struct rapilog_config {
     uint32_t client_count;
     uint32_t buffer;          /* buffer number of "dirty" */
@@ -118,7 +119,8 @@ struct powerkey_config {
  *   objects  "vm", "vcpuN"
  *   channels "to-device" (receive "from-vcpu"), "to-vcpuN" (receive "kickN"), "supervisor" (receive "supervisor")
  *   receives "doorbellS": QueueNotify of the virtio-mmio transport in slot S was written
- *   stream client "console"; block client "diskN" with mapped buffer config.disk[N].buffer
+ *   stream client "console"; block client "diskN" with mapped buffer config.disk[N].buffer; memory "queueN" where the disk's
+ *   server serves the queue of disk N (quoll/guest_queue.h; there is no doorbell of its slot then)
  * Slots of virtio-mmio transports: 0 console, 1 entropy, 2 + N disk N. Slot S is at 0x0a00_0000 + S * 0x200 with SPI 16 + S. */
 #define VMM_SLOT_CONSOLE 0
 #define VMM_SLOT_ENTROPY 1

@@ -159,6 +159,8 @@ bool engine_can_take(const struct engine *engine, uint32_t volume);
 /* A checked request of a serving volume; data: where the client's bytes are. Only when engine_can_take(). */
 void engine_take(struct engine *engine, uint32_t volume, const struct block_request *request,
                  uint8_t *data);
+/* Writes that wait for room are answered with an error: their client does not keep the bytes any longer. */
+void engine_refuse_waiting(struct engine *engine, uint32_t volume);
 void engine_disk_done(struct engine *engine, uint32_t volume, uint64_t id, enum block_status status,
                       uint64_t now);
 /* The disk will answer nothing any more: everything in flight at it has failed. True when there was something. */

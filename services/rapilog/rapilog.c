@@ -10,6 +10,7 @@
  * the measurement, the slots' data. The disk reads (and, for the scratch memory, writes) it by DMA.
  */
 #include "engine.h"
+#include "guest_queue.h"
 
 #include <quoll/block_io.h>
 #include <quoll/quoll.h>
@@ -45,13 +46,17 @@ bool engine_port_submit(uint32_t volume, const struct block_request *request)
 
 void engine_port_complete(uint32_t volume, uint64_t id, enum block_status status)
 {
-    block_server_complete(&rapilog.server[volume], id, status);
+    if (guest_queue_is_lent(volume))
+        guest_queue_complete(volume, id, status);
+    else
+        block_server_complete(&rapilog.server[volume], id, status);
 }
 
 void engine_port_serving(uint32_t volume)
 {
     struct block_geometry geometry = rapilog.disk[volume].geometry;
     geometry.abilities &= ~(uint32_t)BLOCK_VOLATILE_CACHE;
+    guest_queue_ready(volume, &geometry);
     block_server_ready(&rapilog.server[volume], &geometry);
 }
 
@@ -168,22 +173,44 @@ static void act_on(uint64_t signals)
         engine_drain(&rapilog.engine);
 }
 
+/* Takes what the clients ask for; true when one of them has more. */
+static bool take_all(void)
+{
+    bool more = false;
+    for (uint32_t number = 0; number < rapilog.count; number++) {
+        look_at_disk(number);
+        if (guest_queue_is_lent(number))
+            more = guest_queue_take(number, rapilog.server[number].channel) || more;
+        else
+            take_requests(number);
+    }
+    return more;
+}
+
+/* True when the engine has something to do because of it. Answers first: on a shared core the disk's services would
+ * otherwise run before the guest goes on. */
+static bool tell_clients(void)
+{
+    bool more = settle_gone();
+    for (uint32_t number = 0; number < rapilog.count; number++) {
+        if (guest_queue_is_lent(number))
+            more = guest_queue_answer(number, rapilog.server[number].channel) || more;
+        else
+            block_server_publish(&rapilog.server[number]);
+    }
+    return more;
+}
+
 static uint64_t pass(void)
 {
     uint64_t deadline;
-    for (uint32_t number = 0; number < rapilog.count; number++) {
-        look_at_disk(number);
-        take_requests(number);
-    }
+    bool more = take_all();
     do
         deadline = engine_step(&rapilog.engine, now_ns());
-    while (settle_gone());
-    /* Answers first: on a shared core the disk's services would otherwise run before the guest goes on. */
-    for (uint32_t number = 0; number < rapilog.count; number++)
-        block_server_publish(&rapilog.server[number]);
+    while (tell_clients());
     for (uint32_t number = 0; number < rapilog.count; number++)
         block_client_publish(&rapilog.disk[number]);
-    return deadline;
+    return more ? 0 : deadline;
 }
 
 /* False when something has arrived meanwhile. A link whose requests cannot be taken now is not slept on. */
@@ -310,6 +337,7 @@ static void start(void)
     uint8_t *dirty = quoll_memory("dirty", SMALLEST_DIRTY);
     divide(dirty, quoll_find(QUOLL_ENVIRONMENT_MEMORY, "dirty")->size, &setup);
     block_buffers_find(&rapilog.buffers);
+    guest_queues_find(&rapilog.engine, &rapilog.buffers, config.allowed_buffers, rapilog.count);
     for (uint32_t number = 0; number < rapilog.count; number++) {
         block_server_find(&rapilog.server[number], number, &rapilog.buffers,
                           config.allowed_buffers[number]);

@@ -240,15 +240,19 @@ static bool settled(struct engine *engine, struct engine_volume *volume,
     return failed;
 }
 
-/* Writes that found no space although nothing had to be promised: all of it is taken by what the disk refuses. */
-static void fail_blocked(struct engine *engine, struct engine_volume *volume)
+/* Answers writes that are not wholly in the buffer with an error. */
+static void refuse_writes(struct engine *engine, struct engine_volume *volume)
 {
-    step_writes(engine, volume);
     while (volume->writes.first != ENGINE_NONE) {
         uint16_t number = queue_take(volume, &volume->writes);
         volume->request[number].status = BLOCK_IO_ERROR;
         answer(engine, volume, number);
     }
+}
+
+void engine_refuse_waiting(struct engine *engine, uint32_t volume)
+{
+    refuse_writes(engine, &engine->volume[volume]);
 }
 
 void requests_settle(struct engine *engine, struct engine_volume *volume, bool failed)
@@ -264,6 +268,9 @@ void requests_settle(struct engine *engine, struct engine_volume *volume, bool f
         else
             queue_append(volume, &volume->waiting, number);
     }
-    if (failed)
-        fail_blocked(engine, volume);
+    if (failed) {
+        /* Those that find no space although nothing has to be promised: what the disk refuses takes all of it. */
+        step_writes(engine, volume);
+        refuse_writes(engine, volume);
+    }
 }

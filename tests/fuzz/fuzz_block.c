@@ -66,7 +66,7 @@ static void check_requests(void)
     uint64_t used[VIRTIO_BLOCK_CHUNKS / 64] = {0};
     uint32_t held = 0, orphans = 0;
     for (uint32_t i = 0; i < VIRTIO_BLOCK_REQUESTS; i++) {
-        const struct virtio_block_request *request = &block.request[i];
+        const struct virtio_block_request *request = &block.data.request[i];
         held += request->state == BLOCK_WAITING || request->state == BLOCK_FLIGHT;
         orphans += request->state == BLOCK_ORPHAN;
         if (request->state == BLOCK_FREE)
@@ -79,8 +79,8 @@ static void check_requests(void)
             used[chunk / 64] |= UINT64_C(1) << chunk % 64;
         }
     }
-    HOLDS(memcmp(used, block.in_use, sizeof(used)) == 0);
-    HOLDS(orphans == block.orphans);
+    HOLDS(memcmp(used, block.data.in_use, sizeof(used)) == 0);
+    HOLDS(orphans == block.data.orphans);
     driver_check_queue(&block.device.queue[0], held);
 }
 
@@ -144,9 +144,9 @@ static void hostile_server(struct input *input)
 static void drain(void)
 {
     hostile_begin(input_of(NULL, 0));
-    for (uint32_t i = 0; i < 4 * BLOCK_RING_ENTRIES && block.flights != 0; i++)
+    for (uint32_t i = 0; i < 4 * BLOCK_RING_ENTRIES && block.data.flights != 0; i++)
         answer_one(0);
-    HOLDS(!server_honest || block.flights == 0);
+    HOLDS(!server_honest || block.data.flights == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)

@@ -35,7 +35,7 @@ static void start(uint8_t choice)
     stream_attach(&vm.console.stream, &link_memory, false, 0);
     stream_attach(&service, &link_memory, true, 0);
     for (uint32_t i = 0; i < vm.disk_count; i++) {
-        memset(&vm.disk[i], 0, offsetof(struct virtio_block, request));
+        memset(&vm.disk[i], 0, offsetof(struct virtio_block, data.request));
         disk_link[i].state = BLOCK_LINK_FAILED;
         block_client_attach(&vm.link[i], &disk_link[i], 0, 0);
     }

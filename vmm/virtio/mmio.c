@@ -31,10 +31,15 @@ enum virtio_register {
 #define MAGIC_VALUE 0x74726976u  /* "virt" */
 #define VENDOR_VALUE 0x4c4c5551u /* "QULL" */
 
+static uint32_t *interrupts_of(struct virtio_device *device)
+{
+    return device->shared_interrupts == NULL ? &device->interrupts : device->shared_interrupts;
+}
+
 static void interrupt(struct virtio_device *device, enum virtio_interrupt reason)
 {
     /* The line is the OR of the reasons; only its rising edge interrupts. */
-    if (__atomic_fetch_or(&device->interrupts, reason, __ATOMIC_SEQ_CST) == 0)
+    if (__atomic_fetch_or(interrupts_of(device), reason, __ATOMIC_SEQ_CST) == 0)
         vgic_pulse(device->vgic, device->intid);
 }
 
@@ -67,7 +72,7 @@ void virtio_reset(struct virtio_device *device)
     device->accepted = 0;
     device->status = 0;
     device->features_select = device->accepted_select = device->queue_select = 0;
-    __atomic_store_n(&device->interrupts, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(interrupts_of(device), 0, __ATOMIC_SEQ_CST);
     for (uint32_t i = 0; i < VIRTIO_MAX_QUEUES; i++)
         virtqueue_reset(&device->queue[i]);
 }
@@ -172,7 +177,7 @@ static void write_register(struct virtio_device *device, uint32_t offset, uint32
     }
 }
 
-static uint32_t read_register(const struct virtio_device *device, uint32_t offset)
+static uint32_t read_register(struct virtio_device *device, uint32_t offset)
 {
     bool queue_exists = device->queue_select < device->queue_count;
     switch (offset) {
@@ -193,7 +198,7 @@ static uint32_t read_register(const struct virtio_device *device, uint32_t offse
     case QUEUE_READY:
         return queue_exists && device->queue[device->queue_select].ready;
     case INTERRUPT_STATUS:
-        return __atomic_load_n(&device->interrupts, __ATOMIC_SEQ_CST);
+        return __atomic_load_n(interrupts_of(device), __ATOMIC_SEQ_CST);
     case STATUS:
         return device->status;
     case SHARED_MEMORY_LENGTH: /* 4.2.2.1: no such region: all ones */
@@ -219,11 +224,11 @@ static uint64_t read_config(const struct virtio_device *device, uint64_t offset,
 bool virtio_hot(struct virtio_device *device, struct access *access)
 {
     if (access->address == INTERRUPT_STATUS && !access->write) {
-        access->value = __atomic_load_n(&device->interrupts, __ATOMIC_SEQ_CST);
+        access->value = __atomic_load_n(interrupts_of(device), __ATOMIC_SEQ_CST);
         return true;
     }
     if (access->address == INTERRUPT_ACK && access->write) {
-        __atomic_fetch_and(&device->interrupts, ~(uint32_t)access->value, __ATOMIC_SEQ_CST);
+        __atomic_fetch_and(interrupts_of(device), ~(uint32_t)access->value, __ATOMIC_SEQ_CST);
         return true;
     }
     return false;

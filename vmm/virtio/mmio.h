@@ -49,6 +49,7 @@ struct virtio_device {
     uint32_t features_select, accepted_select, queue_select;
     uint32_t config_generation;
     uint32_t interrupts; /* InterruptStatus; shared with vCPU threads, atomic */
+    uint32_t *shared_interrupts; /* constant; not NULL: in the place of `interrupts` */
     struct virtqueue queue[VIRTIO_MAX_QUEUES];
     uint8_t config[VIRTIO_CONFIG_BYTES];
 };

@@ -185,6 +185,19 @@ static uint64_t min64(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+uint8_t *chain_segment(const struct virtqueue_chain *chain, uint64_t offset, uint64_t *length)
+{
+    for (uint32_t i = 0; i < chain->readable; i++) {
+        const struct virtqueue_segment *segment = &chain->segment[i];
+        if (offset < segment->length) {
+            *length = segment->length - offset;
+            return segment->bytes + offset;
+        }
+        offset -= segment->length;
+    }
+    return NULL;
+}
+
 uint64_t chain_read(const struct virtqueue_chain *chain, uint64_t offset, void *to, uint64_t size)
 {
     uint8_t *out = to;

@@ -59,6 +59,8 @@ void virtqueue_put(struct virtqueue *queue, uint16_t head, uint32_t written);
 /* True when the driver wants an interrupt for what has become visible. */
 bool virtqueue_publish(struct virtqueue *queue);
 
+/* The readable bytes from `offset` on, as far as they are in one piece (*length); NULL when there are none. */
+uint8_t *chain_segment(const struct virtqueue_chain *chain, uint64_t offset, uint64_t *length);
 /* Copies from the readable, or to the writable, part of a chain, starting `offset` bytes into that part.
  * Return how many bytes were there to copy. */
 uint64_t chain_read(const struct virtqueue_chain *chain, uint64_t offset, void *to, uint64_t size);

@@ -180,7 +180,7 @@ static void long_requests_go_in_pieces(void **state)
     assert_int_equal(answer(), 0);
     assert_memory_equal(disk + 512 * 512, at(data), 256 * 1024);
     for (uint32_t i = 0; i < VIRTIO_BLOCK_CHUNKS / 64; i++)
-        assert_int_equal(block.in_use[i], 0); /* all of the buffer is free again */
+        assert_int_equal(block.data.in_use[i], 0); /* all of the buffer is free again */
 }
 
 static void many_requests_at_once_get_one_interrupt_per_batch(void **state)
@@ -212,11 +212,11 @@ static void requests_wait_for_buffer_space(void **state)
     uint64_t data = driver_allocate(&driver, 8 * 65536);
     for (uint32_t i = 0; i < 8; i++)
         request(IN, i * 128, data + i * 65536, 65536, 1, status_address);
-    assert_non_null(block.waiting);
+    assert_non_null(block.data.waiting);
     disk_runs();
     for (uint32_t i = 0; i < 8; i++)
         assert_true(driver_take_used(&driver.queue[0], &used));
-    assert_null(block.waiting);
+    assert_null(block.data.waiting);
     assert_memory_equal(at(data), disk, 8 * 65536);
 }
 
@@ -389,7 +389,7 @@ static void random_guests_are_survived(void **state)
     disk_runs();
     assert_true(virtio_block_is_quiet(&block));
     for (uint32_t i = 0; i < VIRTIO_BLOCK_CHUNKS / 64; i++)
-        assert_int_equal(block.in_use[i], 0);
+        assert_int_equal(block.data.in_use[i], 0);
 }
 
 int main(void)
