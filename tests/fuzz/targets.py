@@ -17,6 +17,7 @@ class Target:
     hostile: bool = False                      # memory changes between any two reads (hostile.h)
     longest: int = 512                         # bytes of an input
     file: bool = False                         # a file format: AFL++ as well
+    runs: int = 20000                          # of the quick form: a second or two
 
 
 def listed(folder, without):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every fuzz target stands its stored inputs, findings of the past among them, and 20 seconds of new ones."""
+"""Every fuzz target stands its stored inputs, findings of the past among them, and some thousand new ones, the same each time."""
 import os
 import subprocess
 import sys
