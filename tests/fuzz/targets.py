@@ -32,6 +32,8 @@ VMM = 'vmm/'
 YAML = ['tool/document.c', 'tool/description.c', 'tool/description_check.c', 'tool/description_component.c',
         'tool/description_vm.c']
 RAPILOG = ['services/rapilog/requests.c', 'services/rapilog/drain.c']
+# This client comes over the link.
+GUEST_QUEUES = ['services/rapilog/guest_queue.c', VMM + 'virtio/block_queue.c', VMM + 'virtio/queue.c']
 MODELS = [VMM + 'virtio/mmio.c', VMM + 'virtio/queue.c', VMM + 'vgic.c']
 
 TARGETS = {
@@ -64,7 +66,7 @@ TARGETS = {
     'link': Target(own=['lib/common/block.c'], parts=['lib/common/ring.c', 'tests/fuzz/calls.c'], hostile=True, longest=256),
     'frames': Target(own=['services/console/frame.c', 'tool/frames.c'], include=['services/console', 'tool'],
                      longest=256),
-    'rapilog': Target(own=RAPILOG, parts=[*listed('services/rapilog', RAPILOG), 'lib/common/block.c', 'lib/common/ring.c',
+    'rapilog': Target(own=RAPILOG, parts=[*listed('services/rapilog', RAPILOG + GUEST_QUEUES), 'lib/common/block.c', 'lib/common/ring.c',
                                           'tests/fuzz/calls.c'],
                       include=['services/rapilog'], hostile=True, longest=256),
     'nvme': Target(own=['drivers/nvme/controller.c', 'drivers/nvme/queue.c', 'drivers/nvme/transfer.c'],
