@@ -70,8 +70,7 @@ void add_config(struct assembly *assembly, uint32_t component, const void *confi
     model_map(assembly->model, component, region, "config", QUOLL_READ);
 }
 
-static void add_registers(struct assembly *assembly, uint32_t component, const char *name,
-                          uint32_t device)
+void add_registers(struct assembly *assembly, uint32_t component, const char *name, uint32_t device)
 {
     uint32_t region = model_special(assembly->model, name, IMAGE_REGION_REGISTERS, device);
     model_map(assembly->model, component, region, name, QUOLL_READ | QUOLL_WRITE | QUOLL_UNCACHED);
@@ -86,18 +85,6 @@ static void add_supervisor(struct assembly *assembly)
     struct model *model = assembly->model;
     assembly->supervisor = add_service(assembly, SERVICE_supervisor, "supervisor");
     model_object(model, assembly->supervisor, "machine", QUOLL_OBJECT_MACHINE, 0, 0);
-}
-
-static void add_powerkey(struct assembly *assembly)
-{
-    static const struct powerkey_config config = {.line = 3}; /* gpio-keys of QEMU's virt */
-    struct model *model = assembly->model;
-    uint32_t component = add_service(assembly, SERVICE_powerkey, "powerkey");
-    uint32_t device = model_device(model, "arm,pl061", 0);
-    add_registers(assembly, component, "registers", device);
-    model_interrupt(model, component, 0, device, 0, "interrupt");
-    model_signal(model, component, "mains", assembly->supervisor, 0, "mains");
-    add_config(assembly, component, &config, sizeof config);
 }
 
 static void add_uart(struct assembly *assembly)
@@ -129,10 +116,9 @@ static void add_console(struct assembly *assembly)
 static void add_services(struct assembly *assembly)
 {
     const struct description *description = assembly->description;
-    if (description->vm_count > 0 || description->powerkey)
+    if (description->vm_count > 0 || power_is_signalled(&description->power))
         add_supervisor(assembly);
-    if (description->powerkey)
-        add_powerkey(assembly);
+    add_power(assembly);
     if (description->vm_count > 0) {
         add_uart(assembly);
         add_console(assembly);
@@ -289,7 +275,8 @@ bool assemble(const struct description *description, struct content *image)
                                 .report = description->report,
                                 .supervisor = NO_COMPONENT,
                                 .console = NO_COMPONENT,
-                                .uart = NO_COMPONENT};
+                                .uart = NO_COMPONENT,
+                                .mains_channel = IMAGE_NONE};
     for (int i = 0; i < DESCRIPTION_MAX_DISKS; i++)
         assembly.disks[i].driver = NO_COMPONENT;
     unsigned before = description->report->errors;

@@ -24,6 +24,7 @@ struct assembly {
     struct report *report;
     struct model *model;
     uint32_t supervisor, console, uart; /* components, or NO_COMPONENT */
+    uint32_t mains_channel;             /* of every source, to the supervisor; or IMAGE_NONE */
     struct supervisor_config supervisor_config;
     struct console_config console_config;
     struct disk_parts disks[DESCRIPTION_MAX_DISKS];
@@ -38,6 +39,12 @@ uint32_t add_component(struct assembly *assembly, const char *name, const char *
 uint32_t add_service(struct assembly *assembly, enum service service, const char *name);
 /* A copy of `config` becomes the component's region "config". */
 void add_config(struct assembly *assembly, uint32_t component, const void *config, size_t size);
+void add_registers(struct assembly *assembly, uint32_t component, const char *name,
+                   uint32_t device);
+/* The sources of the mains signal that are components of their own. */
+void add_power(struct assembly *assembly);
+/* The component tells the supervisor of the mains. */
+void add_power_source(struct assembly *assembly, uint32_t component);
 /* malloc'ed copy */
 struct content copy_content(const void *bytes, size_t size);
 

@@ -151,8 +151,11 @@ static void connect_supervisor(struct assembly *assembly, uint32_t rapilog, cons
     uint32_t number = assembly->supervisor_config.drain_count++;
     char *drain = text_print("drain%u", number), *drained = text_print("drained%u", number);
     char *mains = text_print("mains%u", number), *fault = text_print("drain%u.fault", number);
+    char *back = text_print("back%u", number), *resumed = text_print("resumed%u", number);
     model_signal(model, assembly->supervisor, drain, rapilog, 0, "drain");
     model_signal(model, assembly->supervisor, mains, rapilog, 0, "mains");
+    model_signal(model, assembly->supervisor, back, rapilog, 0, "mains-back");
+    model_signal(model, rapilog, "resumed", assembly->supervisor, 0, resumed);
     model_signal(model, rapilog, "drained", assembly->supervisor, 0, drained);
     model->component[rapilog].fault_channel = model_channel(model, assembly->supervisor, 0, fault);
     snprintf(assembly->supervisor_config.drain[number], QUOLL_NAME_SIZE, "%s", name);
@@ -160,6 +163,8 @@ static void connect_supervisor(struct assembly *assembly, uint32_t rapilog, cons
     free(drained);
     free(mains);
     free(fault);
+    free(back);
+    free(resumed);
 }
 
 struct rapilog_parts *add_rapilog(struct assembly *assembly,
@@ -175,7 +180,7 @@ struct rapilog_parts *add_rapilog(struct assembly *assembly,
     parts->config = (struct rapilog_config){
         .buffer = assembly->buffer_count++,
         .dirty_limit = settings->limit,
-        .hold_up_ns = assembly->description->powerkey ? settings->hold_up : 0,
+        .hold_up_ns = power_is_signalled(&assembly->description->power) ? settings->hold_up : 0,
         .reserve_ns = settings->reserve,
         .unsafe_no_drain = settings->unsafe_no_drain,
         .mode = settings->mode,

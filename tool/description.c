@@ -220,19 +220,18 @@ static void read_system(struct description *description, struct node root)
     static const char *const keys[] = {"system",     "machine",       "power_fail",
                                        "disks",      "shared_memory", "vms",
                                        "components", "services",      NULL};
-    static const char *const signals[] = {"none", "powerkey", NULL};
     node_only_keys(root, "a system", keys);
     struct node name = node_get(root, "system");
     description->name = node_text(name, "`system`", "quoll");
     if (strlen(description->name) > 63)
         node_error(name, "the system's name is longer than 63 bytes; write a shorter one");
     read_machine(description, node_get(root, "machine"));
-    description->powerkey =
-        strcmp(one_of(node_get(root, "power_fail"), "`power_fail`", signals), "powerkey") == 0;
+    read_power(description, node_get(root, "power_fail"));
     read_disks(description, node_get(root, "disks"));
     read_shared_memory(description, node_get(root, "shared_memory"));
     read_services(description, node_get(root, "services"));
     read_vms(description, node_get(root, "vms"));
+    read_power_vm(description);
     read_components(description, node_get(root, "components"));
     if (!node_present(node_get(root, "vms")) && !node_present(node_get(root, "components")))
         node_error(root, "the system has nothing to run; write `vms:` with at least one VM");

@@ -129,6 +129,7 @@ struct component {
 /* SERVICE(name, priority): Quoll's own components and their default priorities */
 #define SERVICES(SERVICE)                                                                          \
     SERVICE(powerkey, 220)                                                                         \
+    SERVICE(powerline, 220)                                                                        \
     SERVICE(supervisor, 215)                                                                       \
     SERVICE(nvme, 200)                                                                             \
     SERVICE(virtio_blk, 200)                                                                       \
@@ -145,6 +146,22 @@ enum service {
 };
 extern const char *const service_names[SERVICE_COUNT + 1];
 
+/* What signals the loss of mains; several sources add up. */
+enum power_gpio { POWER_GPIO_NONE, POWER_GPIO_KEY, POWER_GPIO_HIGH, POWER_GPIO_LOW };
+#define NO_POWER_VM UINT32_MAX
+
+struct power_settings {
+    struct node node;
+    enum power_gpio gpio; /* HIGH, LOW: the level of line `gpio_line` while the mains are lost */
+    uint32_t gpio_line;
+    const char *interrupt;     /* `compatible` of a device tree node, or NULL: */
+    uint32_t instance, number; /* which such node, which of its interrupts */
+    uint32_t vm;               /* index into description.vms, or NO_POWER_VM */
+    uint64_t off_after;        /* ns */
+};
+
+bool power_is_signalled(const struct power_settings *power);
+
 struct shared_memory {
     const char *name;
     uint64_t size;
@@ -155,7 +172,7 @@ struct description {
     struct report *report;
     const char *name;
     struct machine machine;
-    bool powerkey; /* loss of mains is signalled by the power key */
+    struct power_settings power;
     struct disk disks[DESCRIPTION_MAX_DISKS];
     uint32_t disk_count;
     struct vm vms[QUOLL_MAX_VMS];

@@ -147,7 +147,7 @@ static void check_rapilog(struct description *description, const struct rapilog_
 {
     if (!node_present(rapilog->node))
         return;
-    if (!description->powerkey && rapilog->mode != RAPILOG_MODE_THROUGH)
+    if (!power_is_signalled(&description->power) && rapilog->mode != RAPILOG_MODE_THROUGH)
         node_warning(
             rapilog->node,
             "no power-fail signal is configured, so RapiLog acknowledges only what is on the disk; "

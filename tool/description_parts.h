@@ -17,6 +17,10 @@ uint32_t read_core(const struct description *description, struct node node, cons
 void read_volumes(const struct description *description, struct node owner,
                   struct volume_use volumes[], uint32_t *count, struct rapilog_settings *rapilog);
 
+/* `power_fail:`; its `vm:` when the VMs are known. */
+void read_power(struct description *description, struct node node);
+void read_power_vm(struct description *description);
+
 void read_vms(struct description *description, struct node node);
 void read_components(struct description *description, struct node node);
 

@@ -18,6 +18,7 @@
 #include <quoll/abi.h>
 
 #define CONFIG_MAX_CLIENTS 16
+#define CONFIG_MAX_POWER_SOURCES 4
 #define CONFIG_MAX_BUFFERS 64 /* so a set of buffers is one 64-bit mask */
 
 /* drivers/nvme and drivers/virtio_blk: memory "registers" (ECAM), "window" (32-bit MMIO window), "device-tree", "queues"
@@ -93,8 +94,10 @@ struct console_config {
 
 /* services/supervisor: per VM N: memory "vmN" (struct vm_status, quoll/life.h; writable), receive "vmN", channel
  * "vmN", threads "vmN.threadM", receive "vmN.fault" (fault channel of its VMM); per drainable service N: channel
- * "mainsN" (its receive "mains": the mains are lost), channel "drainN" (its receive "drain": clean end), receive
- * "drainedN", receive "drainN.fault" (its fault channel); receive "mains" (from the power key); receive "fault" (fault
+ * "mainsN" (its receive "mains": the mains are lost), channel "backN" (its receive "mains-back"), receive "resumedN"
+ * (its answer to that), channel "drainN" (its receive "drain": clean end), receive
+ * "drainedN", receive "drainN.fault" (its fault channel); per source N of the mains signal: memory "powerN" (struct power_source,
+ * quoll/power.h; read-only); receive "mains" (from all of them); receive "fault" (fault
  * channel of every other component); channel "console-flush", receive "console-flushed"; object "machine". */
 struct supervisor_config {
     uint32_t vm_count;
@@ -102,17 +105,27 @@ struct supervisor_config {
     struct {
         char name[QUOLL_NAME_SIZE];
         uint32_t thread_count; /* vCPU threads: stopped at loss of mains */
-        uint32_t reserved;
+        uint32_t goes_on;      /* 1: not stopped: it tells when the mains are back */
     } vm[QUOLL_MAX_VMS];
     char drain[CONFIG_MAX_CLIENTS][QUOLL_NAME_SIZE]; /* component names of the drainable services */
+    uint32_t power_count;                            /* sources of the mains signal */
+    uint64_t off_after_ns; /* how long the machine waits for the mains once everything is drained */
 };
 
 /* drivers/pl011: memory "registers", irq and receive "interrupt", stream server "stream0"; no config.
- * drivers/powerkey (PL061 GPIO): memory "registers", irq and receive "interrupt", channel "mains". */
-struct powerkey_config {
-    uint32_t line; /* GPIO line of the key: 3 on QEMU's virt (gpio-keys/poweroff) */
-    uint32_t reserved;
+ * drivers/powerkey (PL061 GPIO): memory "registers", irq and receive "interrupt"; as every source of the mains signal: memory
+ * "power" (struct power_source, quoll/power.h), channel "mains". */
+enum powerkey_kind {
+    POWERKEY_KEY,  /* each rising edge turns the state */
+    POWERKEY_HIGH, /* the mains are lost while the line is high */
+    POWERKEY_LOW,  /* ... low */
 };
+struct powerkey_config {
+    uint32_t line; /* GPIO line: the key is 3 on QEMU's virt (gpio-keys/poweroff) */
+    uint32_t kind; /* enum powerkey_kind */
+};
+
+/* drivers/powerline (an interrupt line): irq and receive "interrupt"; memory "power", channel "mains"; no config. */
 
 /* vmm: thread 0 is the device thread, thread 1 + n handles vCPU n.
  *   memory   "guest-ram" (the whole of it), "kernel", "initrd" (if any), "interrupts", "vcpuN", "device-tree", "status"

@@ -4,16 +4,24 @@
  *     RUNNING --- all VMs off or failed ---> DRAINING (clean)  --.
  *        |                                       | mains         |--- every drainable service has answered,
  *        '--------- loss of mains -----------> DRAINING (mains) -'    or has failed ---> ANNOUNCING ---> machine off
+ *        ^                                       |        '--> STANDING --.      ^
+ *        |                        the mains are back         |   '-----' the time is over
+ *        '--- every service goes on --- RETURNING <----------'
  *
  * DRAINING: each drainable service (RapiLog) was told why and answers once everything it has acknowledged is on the disk. At
  * loss of mains the vCPUs are suspended first, so that nothing new competes for the disk. The supervisor does not limit
  * the time: a slow disk is no reason to lose data, and at loss of mains the power supply sets the limit.
+ * STANDING: everything is on the disks; for a time that the description sets the machine waits for the mains.
+ * RETURNING: each drainable service was told that the mains are back. When all have answered, so that none can take a later
+ * loss for this one, the vCPUs go on.
  * ANNOUNCING: the notice (quoll/stream.h) is logged and the console is asked to get it out; a console that does
  * not answer is waited for only ANNOUNCE_NS.
  *
  * A VM counts as failed when its VMM says so or has faulted itself; other VMs go on. A drainable service that has
  * faulted cannot be waited for; what it had acknowledged and not written is lost, and that is said.
  */
+#include "mains.h"
+
 #include <quoll/config.h>
 #include <quoll/life.h>
 #include <quoll/quoll.h>
@@ -23,7 +31,7 @@
 #define REMIND_NS UINT64_C(10000000000)
 #define NOTICE_TEXT 120 /* so that the whole notice is one line of the log */
 
-enum state { RUNNING, DRAINING, ANNOUNCING };
+enum state { RUNNING, DRAINING, STANDING, RETURNING, ANNOUNCING };
 /* As in the notice; of several the worst counts. */
 enum outcome { OUTCOME_CLEAN = 0, OUTCOME_FAILED = 1, OUTCOME_MAINS_LOST = 2 };
 
@@ -33,14 +41,17 @@ struct vm {
     uint64_t changed, fault;        /* signals; 0: there is none */
     uint32_t thread_count;
     uint32_t resets;
-    bool over; /* off or failed */
+    bool goes_on; /* at loss of mains: it is the one that tells when they are back */
+    bool over;    /* off or failed */
 };
 
 struct drain {
     char name[QUOLL_NAME_SIZE];
-    uint32_t mains, drain; /* channels */
-    uint64_t drained, fault;
-    bool over; /* drained or failed */
+    uint32_t mains, back, drain; /* channels */
+    uint64_t drained, resumed, fault;
+    bool over;      /* drained or failed */
+    bool failed;    /* there is nothing to be waited for any more */
+    bool returning; /* has not answered yet that it goes on */
 };
 
 static struct {
@@ -52,6 +63,7 @@ static struct {
     uint32_t drain_count;
     uint64_t mains, fault, flushed;
     uint64_t announced_until; /* counter value */
+    uint64_t off_after_ns;    /* how long to stand */
     uint32_t machine;
     char failure[NOTICE_TEXT]; /* the first; empty: there was none */
 } supervisor;
@@ -93,12 +105,25 @@ static void announce(void)
         quoll_signal(quoll_handle("console-flush", QUOLL_OBJECT_CHANNEL));
 }
 
+static void stand(void)
+{
+    supervisor.state = STANDING;
+    quoll_log(
+        "everything acknowledged is on the disks; the machine goes off in %lu ms if the mains "
+        "do not come back",
+        (unsigned long)(supervisor.off_after_ns / 1000000));
+    timer_in(supervisor.off_after_ns);
+}
+
 static void announce_when_drained(void)
 {
     for (uint32_t i = 0; i < supervisor.drain_count; i++)
         if (!supervisor.drains[i].over)
             return;
-    announce();
+    if (supervisor.mains_lost && supervisor.off_after_ns > 0)
+        stand();
+    else
+        announce();
 }
 
 /* The drains are told first: log lines can wait. */
@@ -132,33 +157,88 @@ static void switch_off(void)
 
 /* ------------------------------------------------------------------------------------------------ what can happen */
 
-static void suspend_vcpus(uint32_t number)
+static void control_vcpus(enum quoll_thread_operation operation)
 {
     char name[QUOLL_NAME_SIZE];
-    for (uint32_t i = 0; i < supervisor.vms[number].thread_count; i++) {
-        quoll_format(name, sizeof name, "vm%u.thread%u", number, i);
-        quoll_thread_control(quoll_handle(name, QUOLL_OBJECT_THREAD), QUOLL_THREAD_SUSPEND);
+    for (uint32_t number = 0; number < supervisor.vm_count; number++) {
+        const struct vm *vm = &supervisor.vms[number];
+        for (uint32_t i = 0; i < vm->thread_count && !vm->goes_on; i++) {
+            quoll_format(name, sizeof name, "vm%u.thread%u", number, i);
+            quoll_thread_control(quoll_handle(name, QUOLL_OBJECT_THREAD), operation);
+        }
     }
 }
 
-static void mains_lost(void)
+static bool a_vm_is_left(void)
 {
-    if (supervisor.mains_lost || supervisor.state == ANNOUNCING)
-        return;
-    supervisor.mains_lost = true;
     for (uint32_t i = 0; i < supervisor.vm_count; i++)
-        suspend_vcpus(i);
+        if (!supervisor.vms[i].over)
+            return true;
+    return supervisor.vm_count == 0;
+}
+
+static void lose_mains(void)
+{
+    supervisor.mains_lost = true;
+    control_vcpus(QUOLL_THREAD_SUSPEND);
     drain_all("the mains are lost: the VMs stand still");
+}
+
+static void end_when_no_vm_is_left(void)
+{
+    if (supervisor.state == RUNNING && !a_vm_is_left())
+        drain_all("no VM runs any more");
+}
+
+static void go_on_when_all_have_returned(void)
+{
+    for (uint32_t i = 0; i < supervisor.drain_count; i++)
+        if (supervisor.drains[i].returning)
+            return;
+    supervisor.state = RUNNING;
+    control_vcpus(QUOLL_THREAD_RESUME);
+    quoll_log("the mains are back: the VMs go on");
+    if (mains_are_lost())
+        lose_mains();
+    else
+        end_when_no_vm_is_left();
+}
+
+/* Without a VM there is nothing to return to: the end goes on, but it need not hurry any more. */
+static void regain_mains(void)
+{
+    supervisor.mains_lost = false;
+    if (!a_vm_is_left()) {
+        announce_when_drained();
+        return;
+    }
+    supervisor.state = RETURNING;
+    for (uint32_t i = 0; i < supervisor.drain_count; i++) {
+        struct drain *drain = &supervisor.drains[i];
+        drain->returning = !drain->failed;
+        drain->over = drain->failed;
+        if (drain->returning)
+            quoll_signal(drain->back);
+    }
+    quoll_timer_set(QUOLL_NEVER);
+    go_on_when_all_have_returned();
+}
+
+static void look_at_mains(void)
+{
+    bool lost = mains_are_lost();
+    if (lost == supervisor.mains_lost)
+        return;
+    if (lost && (supervisor.state == RUNNING || supervisor.state == DRAINING))
+        lose_mains();
+    else if (!lost && (supervisor.state == DRAINING || supervisor.state == STANDING))
+        regain_mains();
 }
 
 static void vm_is_over(struct vm *vm)
 {
     vm->over = true;
-    for (uint32_t i = 0; i < supervisor.vm_count; i++)
-        if (!supervisor.vms[i].over)
-            return;
-    if (supervisor.state == RUNNING)
-        drain_all("no VM runs any more");
+    end_when_no_vm_is_left();
 }
 
 /* The VMM's own words: whatever bytes it has left there, as one line of text. */
@@ -215,10 +295,19 @@ static void drain_is_over(struct drain *drain)
         announce_when_drained();
 }
 
+static void drain_has_returned(struct drain *drain)
+{
+    drain->returning = false;
+    if (supervisor.state == RETURNING)
+        go_on_when_all_have_returned();
+}
+
 static void drain_failed(struct drain *drain)
 {
     note_failure(drain->name, "writes that it has acknowledged may be lost");
+    drain->failed = true;
     drain_is_over(drain);
+    drain_has_returned(drain);
 }
 
 static void serve_vms(uint64_t signals)
@@ -241,6 +330,8 @@ static void serve_drains(uint64_t signals)
         /* before it was asked it has nothing to answer */
         if ((signals & drain->drained) != 0 && supervisor.state == DRAINING)
             drain_is_over(drain);
+        if ((signals & drain->resumed) != 0)
+            drain_has_returned(drain);
     }
 }
 
@@ -248,15 +339,19 @@ static void serve(uint64_t signals)
 {
     serve_drains(signals); /* first: who has just finished need not hurry */
     if ((signals & supervisor.mains) != 0)
-        mains_lost();
+        look_at_mains();
     serve_vms(signals);
     if ((signals & supervisor.fault) != 0)
         note_failure("a component", "its name and the report are in the log");
     if (supervisor.state == ANNOUNCING &&
         ((signals & supervisor.flushed) != 0 || quoll_now() >= supervisor.announced_until))
         switch_off();
-    if (supervisor.state == DRAINING && (signals & QUOLL_SIGNAL_TIMER) != 0)
+    if ((signals & QUOLL_SIGNAL_TIMER) == 0)
+        return;
+    if (supervisor.state == DRAINING)
         remind();
+    else if (supervisor.state == STANDING)
+        announce();
 }
 
 /* ------------------------------------------------------------------------------------------------ set-up */
@@ -290,6 +385,7 @@ static void find_vms(const struct supervisor_config *config)
         vm->changed = quoll_receive(quoll_numbered("vm", i));
         vm->fault = fault_of("vm", i);
         vm->thread_count = config->vm[i].thread_count;
+        vm->goes_on = config->vm[i].goes_on != 0;
     }
     supervisor.vm_count = config->vm_count;
 }
@@ -303,6 +399,8 @@ static void find_drains(const struct supervisor_config *config)
         struct drain *drain = &supervisor.drains[i];
         copy_name(drain->name, config->drain[i]);
         drain->mains = quoll_handle(quoll_numbered("mains", i), QUOLL_OBJECT_CHANNEL);
+        drain->back = quoll_handle(quoll_numbered("back", i), QUOLL_OBJECT_CHANNEL);
+        drain->resumed = quoll_receive(quoll_numbered("resumed", i));
         drain->drain = quoll_handle(quoll_numbered("drain", i), QUOLL_OBJECT_CHANNEL);
         drain->drained = quoll_receive(quoll_numbered("drained", i));
         drain->fault = fault_of("drain", i);
@@ -316,6 +414,8 @@ void component_main(void)
     memset(&supervisor, 0, sizeof supervisor);
     find_vms(config);
     find_drains(config);
+    mains_find(config->power_count);
+    supervisor.off_after_ns = config->off_after_ns;
     supervisor.mains = receive_if_any("mains");
     supervisor.fault = receive_if_any("fault");
     supervisor.flushed = receive_if_any("console-flushed");

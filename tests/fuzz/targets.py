@@ -30,7 +30,7 @@ def listed(folder, without):
 
 VMM = 'vmm/'
 YAML = ['tool/document.c', 'tool/description.c', 'tool/description_check.c', 'tool/description_component.c',
-        'tool/description_vm.c']
+        'tool/description_power.c', 'tool/description_vm.c']
 RAPILOG = ['services/rapilog/requests.c', 'services/rapilog/drain.c']
 # This client comes over the link.
 GUEST_QUEUES = ['services/rapilog/guest_queue.c', VMM + 'virtio/block_queue.c', VMM + 'virtio/queue.c']

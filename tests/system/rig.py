@@ -78,6 +78,7 @@ class Machine:
         self.log = open(path('log.txt'), 'w+b')
         self.out = b''
         self.seen = 0  # bytes of it that read_until has passed
+        self.awaited = {}  # how often each text was waited for in the log
         # the time limit is the tool's own, so that nothing is left behind; the rig waits a little longer
         self.limit = timeout + 30
         self.process = subprocess.Popen(
@@ -102,16 +103,29 @@ class Machine:
         self.seen = found.end()
         return found
 
+    def wait_for_log(self, text):
+        """Until the log has the text once more than at the last call for it."""
+        self.awaited[text] = self.awaited.get(text, 0) + 1
+        while self.read_log().count(text) < self.awaited[text]:
+            if self.process.poll() is not None:
+                raise Failure(f'the run ended without {text!r} in its log\n{self.finish().show()}')
+            time.sleep(0.05)
+
     def qmp(self, command):
+        self.ask(command)
+
+    def ask(self, command, **arguments):
+        """One QMP command; returns what it returned."""
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(path('qmp'))
             lines = client.makefile('rw')
             lines.readline()
-            for name in ('qmp_capabilities', command):
-                lines.write(json.dumps({'execute': name}) + '\n')
+            for asked in ({'execute': 'qmp_capabilities'}, {'execute': command, 'arguments': arguments}):
+                lines.write(json.dumps(asked) + '\n')
                 lines.flush()
-                while 'return' not in json.loads(lines.readline()):
+                while 'return' not in (answer := json.loads(lines.readline())):
                     pass
+        return answer['return']
 
     def kill(self):
         """The machine is gone from one moment to the next."""

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <quoll/config.h>
+#include <quoll/power.h>
 #include <quoll/twin.h>
 
 void powerkey_main(void);
@@ -25,6 +26,7 @@ struct system {
     struct twin_component *key;
     struct twin_irq *irq;
     uint8_t *registers;
+    struct power_source *power;
 };
 
 static uint32_t *at(struct system *s, uint32_t offset)
@@ -32,19 +34,26 @@ static uint32_t *at(struct system *s, uint32_t offset)
     return (uint32_t *)(void *)(s->registers + offset);
 }
 
-static struct system set_up(uint32_t line)
+static struct system set_up_kind(uint32_t line, enum powerkey_kind kind)
 {
     struct system s = {.twin = twin_create()};
-    struct powerkey_config config = {.line = line};
+    struct powerkey_config config = {.line = line, .kind = kind};
     struct twin_component *test = twin_adopt(s.twin, "test");
     s.key = twin_component(s.twin, "powerkey", powerkey_main, NULL, 1);
     s.registers = twin_memory(s.twin, 0x1000);
     twin_give_memory(s.key, "registers", s.registers, 0x1000);
+    s.power = twin_memory(s.twin, sizeof *s.power);
+    twin_give_memory(s.key, "power", s.power, sizeof *s.power);
     twin_give_config(s.key, &config, sizeof config);
     s.irq = twin_give_irq(s.key, 0, "interrupt");
     twin_connect(s.key, "mains", test, 0, "mains");
     twin_fault_channel(s.key, test, 0, "fault");
     return s;
+}
+
+static struct system set_up(uint32_t line)
+{
+    return set_up_kind(line, POWERKEY_KEY);
 }
 
 static void wait_for_acks(struct system *s, uint32_t count)
@@ -55,21 +64,41 @@ static void wait_for_acks(struct system *s, uint32_t count)
     }
 }
 
-static void a_rising_edge_raises_mains_and_is_cleared(void **state)
+/* The line changes, with or without an edge that the controller has seen. */
+static void line_becomes(struct system *s, bool high, bool edge)
+{
+    uint32_t acks = twin_irq_acks(s->irq);
+    *at(s, DATA_OF_LINE) = high ? 1 << LINE : 0;
+    *at(s, RAW) = edge ? 1 << LINE : 0;
+    twin_irq_raise(s->irq);
+    wait_for_acks(s, acks + 1);
+    *at(s, RAW) = 0;
+}
+
+static void await_start(void)
+{
+    assert_true(twin_await(quoll_receive("mains"), 10000));
+}
+
+static void each_rising_edge_of_a_key_turns_the_state(void **state)
 {
     struct system s = set_up(LINE);
     *at(&s, DIR) = *at(&s, SENSE) = *at(&s, BOTH) = 0xff; /* what the firmware left */
     twin_start(s.twin);
-    *at(&s, RAW) = 1 << LINE;
-    twin_irq_raise(s.irq);
-    assert_true(twin_await(quoll_receive("mains"), 10000));
-    wait_for_acks(&s, 1);
+    await_start();
+    assert_false(power_is_lost(s.power));
+    line_becomes(&s, false, true);
+    assert_true(power_is_lost(s.power));
     assert_int_equal(*at(&s, CLEAR), 1 << LINE);
     assert_int_equal(*at(&s, ENABLE), 1 << LINE);
     assert_int_equal(*at(&s, EVENT), 1 << LINE);
     assert_int_equal(*at(&s, DIR), 0xff & ~(1 << LINE)); /* the other lines are as they were */
     assert_int_equal(*at(&s, SENSE), 0xff & ~(1 << LINE));
     assert_int_equal(*at(&s, BOTH), 0xff & ~(1 << LINE));
+    *at(&s, RAW) = 1 << LINE;
+    twin_irq_raise(s.irq);
+    assert_true(twin_await(quoll_receive("mains"), 10000));
+    assert_false(power_is_lost(s.power));
     twin_destroy(s.twin);
 }
 
@@ -77,6 +106,7 @@ static void another_line_raises_nothing(void **state)
 {
     struct system s = set_up(LINE);
     twin_start(s.twin);
+    await_start();
     *at(&s, RAW) = 1 << 5;
     twin_irq_raise(s.irq);
     wait_for_acks(&s, 1);
@@ -89,8 +119,30 @@ static void mains_that_are_lost_already_at_the_start_are_noticed(void **state)
     struct system s = set_up(LINE);
     *at(&s, DATA_OF_LINE) = 1 << LINE;
     twin_start(s.twin);
-    assert_true(twin_await(quoll_receive("mains"), 10000));
+    await_start();
+    assert_true(power_is_lost(s.power));
     twin_destroy(s.twin);
+}
+
+static void the_level_of_a_line_is_what_counts(void **state)
+{
+    static const enum powerkey_kind kinds[] = {POWERKEY_HIGH, POWERKEY_LOW};
+    for (size_t i = 0; i < 2; i++) {
+        struct system s = set_up_kind(LINE, kinds[i]);
+        bool active = kinds[i] == POWERKEY_HIGH;
+        *at(&s, DATA_OF_LINE) = active ? 0 : 1 << LINE;
+        twin_start(s.twin);
+        await_start();
+        assert_false(power_is_lost(s.power));
+        assert_int_equal(*at(&s, BOTH), 1 << LINE);
+        line_becomes(&s, active, true);
+        assert_true(power_is_lost(s.power));
+        line_becomes(&s, active, true); /* it has bounced */
+        assert_true(power_is_lost(s.power));
+        line_becomes(&s, !active, true);
+        assert_false(power_is_lost(s.power));
+        twin_destroy(s.twin);
+    }
 }
 
 static void a_line_that_does_not_exist_is_refused(void **state)
@@ -106,9 +158,10 @@ static void a_line_that_does_not_exist_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_rising_edge_raises_mains_and_is_cleared),
+        cmocka_unit_test(each_rising_edge_of_a_key_turns_the_state),
         cmocka_unit_test(another_line_raises_nothing),
         cmocka_unit_test(mains_that_are_lost_already_at_the_start_are_noticed),
+        cmocka_unit_test(the_level_of_a_line_is_what_counts),
         cmocka_unit_test(a_line_that_does_not_exist_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

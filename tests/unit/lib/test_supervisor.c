@@ -6,18 +6,20 @@
 #include <cmocka.h>
 #include <quoll/config.h>
 #include <quoll/life.h>
+#include <quoll/power.h>
 #include <quoll/twin.h>
 #include <string.h>
 
 void supervisor_main(void);
 
 /* Two VMs with two vCPUs each; their VMMs do nothing by themselves, the test speaks for them. Two drains. */
-enum { VMS = 2, VCPUS = 2, DRAINS = 2 };
+enum { VMS = 2, VCPUS = 2, DRAINS = 2, SOURCES = 2 };
 
 struct system {
     struct twin *twin;
     struct twin_component *vmm[VMS], *drain[DRAINS];
     struct vm_status *status[VMS];
+    struct power_source *power[SOURCES];
 };
 
 static void idle_main(void)
@@ -65,17 +67,22 @@ static void add_drain(struct system *s, struct twin_component *test,
     s->drain[i] = twin_component(s->twin, "rapilog", idle_main, NULL, 1);
     twin_connect(supervisor, name("mains%u", i, 0).text, test, 0, name("mains%u", i, 0).text);
     twin_connect(supervisor, name("drain%u", i, 0).text, test, 0, name("drain%u", i, 0).text);
+    twin_connect(supervisor, name("back%u", i, 0).text, test, 0, name("back%u", i, 0).text);
     twin_connect(test, name("drained%u", i, 0).text, supervisor, 0, name("drained%u", i, 0).text);
+    twin_connect(test, name("resumed%u", i, 0).text, supervisor, 0, name("resumed%u", i, 0).text);
     twin_fault_channel(s->drain[i], supervisor, 0, name("drain%u.fault", i, 0).text);
 }
 
-static struct system set_up(void)
+static struct system set_up_with(uint64_t off_after_ns, bool monitor)
 {
     struct system s = {.twin = twin_create()};
     struct supervisor_config config = {.vm_count = VMS,
                                        .drain_count = DRAINS,
                                        .vm = {{"db", VCPUS, 0}, {"rt", VCPUS, 0}},
-                                       .drain = {"rapilog0", "rapilog1"}};
+                                       .drain = {"rapilog0", "rapilog1"},
+                                       .power_count = SOURCES,
+                                       .off_after_ns = off_after_ns};
+    config.vm[1].goes_on = monitor;
     struct twin_component *test = twin_adopt(s.twin, "test");
     struct twin_component *supervisor =
         twin_component(s.twin, "supervisor", supervisor_main, NULL, 1);
@@ -84,6 +91,10 @@ static struct system set_up(void)
         add_vm(&s, test, supervisor, i);
     for (uint32_t i = 0; i < DRAINS; i++)
         add_drain(&s, test, supervisor, i);
+    for (uint32_t i = 0; i < SOURCES; i++) {
+        s.power[i] = twin_memory(s.twin, sizeof *s.power[i]);
+        twin_give_memory(supervisor, name("power%u", i, 0).text, s.power[i], sizeof *s.power[i]);
+    }
     twin_connect(test, "mains", supervisor, 0, "mains");
     twin_connect(test, "fault", supervisor, 0, "fault");
     twin_connect(supervisor, "console-flush", test, 0, "console-flush");
@@ -93,9 +104,19 @@ static struct system set_up(void)
     return s;
 }
 
+static struct system set_up(void)
+{
+    return set_up_with(0, false);
+}
+
 static void raise(const char *channel)
 {
     assert_int_equal(quoll_signal(quoll_handle(channel, QUOLL_OBJECT_CHANNEL)), QUOLL_OK);
+}
+
+static void mains_are(struct system *s, bool lost)
+{
+    power_tell(s->power[0], quoll_handle("mains", QUOLL_OBJECT_CHANNEL), lost);
 }
 
 static void vm_becomes(struct system *s, uint32_t vm, enum vm_state to, const char *message)
@@ -184,7 +205,7 @@ static void a_vm_whose_vmm_dies_counts_as_failed_and_the_other_goes_on(void **st
 static void at_loss_of_mains_the_vcpus_stop_before_the_drains_begin(void **state)
 {
     struct system s = set_up();
-    raise("mains");
+    mains_are(&s, true);
     expect("mains0");
     for (uint32_t i = 0; i < VMS; i++)
         for (uint32_t j = 1; j <= VCPUS; j++)
@@ -207,11 +228,144 @@ static void loss_of_mains_during_a_clean_end_hurries_the_rest(void **state)
     expect("drain0");
     expect("drain1");
     raise("drained0");
-    raise("mains");
+    mains_are(&s, true);
     expect("mains1");
     expect_not("mains0"); /* it has nothing left to do */
     raise("drained1");
     machine_goes_off_with(&s, "notice: off 2 the mains were lost");
+    twin_destroy(s.twin);
+}
+
+static void expect_running(struct system *s, bool running)
+{
+    for (int patience = 0; twin_is_suspended(s->vmm[0], 1) == running; patience++) {
+        if (patience == 1000)
+            fail_msg("a vCPU %s", running ? "still stands still" : "still runs");
+        twin_wait(5);
+    }
+}
+
+static void mains_that_come_back_during_the_drain_let_everything_go_on(void **state)
+{
+    struct system s = set_up();
+    mains_are(&s, true);
+    expect("mains0");
+    expect("mains1");
+    raise("drained0");
+    mains_are(&s, false);
+    expect("back0"); /* also the one that has drained already */
+    expect("back1");
+    raise("drained1"); /* too late: it is no answer to a later loss */
+    raise("resumed1");
+    expect_running(&s, false); /* not before both have answered */
+    raise("resumed0");
+    expect_running(&s, true);
+    expect_not("console-flush");
+    mains_are(&s, true); /* and once more, for good */
+    expect("mains0");
+    expect("mains1");
+    expect_running(&s, false);
+    raise("drained0");
+    expect_not("console-flush");
+    raise("drained1");
+    machine_goes_off_with(&s, "notice: off 2 the mains were lost");
+    twin_destroy(s.twin);
+}
+
+static void mains_lost_again_before_all_have_returned_are_lost_after_that(void **state)
+{
+    struct system s = set_up();
+    mains_are(&s, true);
+    expect("mains0");
+    expect("mains1");
+    mains_are(&s, false);
+    expect("back0");
+    expect("back1");
+    mains_are(&s, true);
+    raise("resumed0");
+    expect_not("mains0");
+    raise("resumed1");
+    expect("mains0");
+    expect("mains1");
+    raise("drained0");
+    raise("drained1");
+    machine_goes_off_with(&s, "notice: off 2 the mains were lost");
+    twin_destroy(s.twin);
+}
+
+static void the_mains_are_lost_while_any_source_says_so(void **state)
+{
+    struct system s = set_up();
+    mains_are(&s, true);
+    expect("mains0");
+    power_tell(s.power[1], quoll_handle("mains", QUOLL_OBJECT_CHANNEL), true);
+    mains_are(&s, false);
+    expect_not("back0");
+    power_tell(s.power[1], quoll_handle("mains", QUOLL_OBJECT_CHANNEL), false);
+    expect("back0");
+    twin_destroy(s.twin);
+}
+
+static void a_dead_drain_does_not_keep_the_others_from_going_on(void **state)
+{
+    struct system s = set_up();
+    mains_are(&s, true);
+    expect("mains0");
+    expect("mains1");
+    twin_kill(s.drain[0]);
+    mains_are(&s, false);
+    expect("back1");
+    twin_kill(s.drain[1]);
+    expect_running(&s, true);
+    twin_destroy(s.twin);
+}
+
+static void with_time_to_stand_the_machine_waits_for_the_mains(void **state)
+{
+    struct system s = set_up_with(300000000, false);
+    mains_are(&s, true);
+    expect("mains0");
+    raise("drained0");
+    raise("drained1");
+    assert_true(twin_await_log(s.twin, "the machine goes off in 300 ms", 10000));
+    mains_are(&s, false);
+    expect("back0");
+    expect("back1");
+    raise("resumed0");
+    raise("resumed1");
+    expect_running(&s, true);
+    mains_are(&s, true);
+    expect("mains0");
+    expect("mains1");
+    raise("drained0");
+    raise("drained1");
+    machine_goes_off_with(&s, "notice: off 2 the mains were lost");
+    twin_destroy(s.twin);
+}
+
+static void mains_back_during_a_clean_end_let_it_end_cleanly(void **state)
+{
+    struct system s = set_up();
+    vm_becomes(&s, 0, VM_OFF, "");
+    vm_becomes(&s, 1, VM_OFF, "");
+    expect("drain0");
+    mains_are(&s, true);
+    expect("mains0");
+    mains_are(&s, false);
+    expect_not("back0");
+    raise("drained0");
+    raise("drained1");
+    machine_goes_off_with(&s, "notice: off 0 all VMs powered off\n");
+    twin_destroy(s.twin);
+}
+
+static void the_vm_that_watches_the_mains_does_not_stand_still(void **state)
+{
+    struct system s = set_up_with(0, true);
+    mains_are(&s, true);
+    expect("mains0");
+    assert_true(twin_is_suspended(s.vmm[0], 1));
+    assert_false(twin_is_suspended(s.vmm[1], 1));
     twin_destroy(s.twin);
 }
 
@@ -221,7 +375,7 @@ static void a_dead_drain_is_reported_loudly_and_not_waited_for(void **state)
     twin_kill(s.drain[0]);
     assert_true(twin_await_log(
         s.twin, "rapilog0 has failed: writes that it has acknowledged may be lost", 10000));
-    raise("mains");
+    mains_are(&s, true);
     expect("mains1");
     raise("drained1");
     machine_goes_off_with(&s, "notice: off 1 rapilog0 has failed");
@@ -231,7 +385,7 @@ static void a_dead_drain_is_reported_loudly_and_not_waited_for(void **state)
 static void a_drain_that_dies_while_it_drains_does_not_hang_the_end(void **state)
 {
     struct system s = set_up();
-    raise("mains");
+    mains_are(&s, true);
     expect("mains0");
     expect("mains1");
     raise("drained1");
@@ -257,7 +411,7 @@ static void an_answer_before_the_question_does_not_count(void **state)
 static void a_console_that_does_not_answer_is_waited_for_only_so_long(void **state)
 {
     struct system s = set_up();
-    raise("mains");
+    mains_are(&s, true);
     expect("mains0");
     raise("drained0");
     raise("drained1");
@@ -303,6 +457,13 @@ int main(void)
         cmocka_unit_test(a_vm_whose_vmm_dies_counts_as_failed_and_the_other_goes_on),
         cmocka_unit_test(at_loss_of_mains_the_vcpus_stop_before_the_drains_begin),
         cmocka_unit_test(loss_of_mains_during_a_clean_end_hurries_the_rest),
+        cmocka_unit_test(mains_that_come_back_during_the_drain_let_everything_go_on),
+        cmocka_unit_test(mains_lost_again_before_all_have_returned_are_lost_after_that),
+        cmocka_unit_test(the_mains_are_lost_while_any_source_says_so),
+        cmocka_unit_test(a_dead_drain_does_not_keep_the_others_from_going_on),
+        cmocka_unit_test(with_time_to_stand_the_machine_waits_for_the_mains),
+        cmocka_unit_test(mains_back_during_a_clean_end_let_it_end_cleanly),
+        cmocka_unit_test(the_vm_that_watches_the_mains_does_not_stand_still),
         cmocka_unit_test(a_dead_drain_is_reported_loudly_and_not_waited_for),
         cmocka_unit_test(a_drain_that_dies_while_it_drains_does_not_hang_the_end),
         cmocka_unit_test(an_answer_before_the_question_does_not_count),

@@ -271,6 +271,32 @@ static void rapilog_is_checked(void **state)
         "x.yaml:6:14: warning: unsafe_no_drain is for tests: acknowledged data WILL BE LOST");
 }
 
+#define TWO_VMS "vms: {db: {kernel: k}, ups: {kernel: k}}\n"
+
+static void the_sources_of_the_mains_signal_are_checked(void **state)
+{
+    expect_good("power_fail: {powerkey: true, interrupt: 'acme,monitor', vm: ups, off_after: 2 "
+                "s}\n" TWO_VMS,
+                "");
+    expect_good("power_fail: {gpio: {line: 5, active: low}}\n" TWO_VMS, "");
+    expect_good("power_fail: {interrupt: {compatible: monitor, instance: 1, number: 2}}\n" TWO_VMS,
+                "");
+    expect("power_fail: key\n" TWO_VMS, "x.yaml:1:13: `power_fail` cannot be `key`; write none, "
+                                        "powerkey, or what signals the loss of mains");
+    expect("power_fail: {vm: up}\n" TWO_VMS,
+           "x.yaml:1:18: there is no VM `up` to tell of the mains; did you mean `ups`?");
+    expect("power_fail: {gpio: {active: low}}\n" TWO_VMS, "which line? Write for example gpio");
+    expect("power_fail: {gpio: {line: 8, active: low}}\n" TWO_VMS, "`line`");
+    expect("power_fail: {gpio: {line: 1, active: 1}}\n" TWO_VMS,
+           "write the level that the line has while the mains are lost");
+    expect("power_fail: {powerkey: true, gpio: {line: 1, active: low}}\n" TWO_VMS,
+           "`powerkey` is a line of the same GPIO controller; write one of the two");
+    expect("power_fail: {interrupt: ''}\n" TWO_VMS, "named by its `compatible` of 1 to 47");
+    expect_good("power_fail: {vm: a}\n" DISK VM
+                "    rapilog: {hold_up: 16 ms}\n    disks: [{disk: disk0, filter: rapilog}]\n",
+                "x.yaml:1:18: warning: VM `a` writes through RapiLog, so it stands still when");
+}
+
 #define FILTERED "    disks: [{disk: disk0, label: w, filter: rapilog}]\n"
 
 static void the_modes_of_rapilog_are_checked(void **state)
@@ -338,6 +364,7 @@ int main(void)
         cmocka_unit_test(more_than_the_machine_has_is_refused),
         cmocka_unit_test(disks_and_labels_are_checked),
         cmocka_unit_test(rapilog_is_checked),
+        cmocka_unit_test(the_sources_of_the_mains_signal_are_checked),
         cmocka_unit_test(the_modes_of_rapilog_are_checked),
         cmocka_unit_test(components_are_checked),
         cmocka_unit_test(all_mistakes_are_told_at_once),

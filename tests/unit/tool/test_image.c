@@ -15,9 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const files[] = {"pl011.elf",  "console.elf", "supervisor.elf", "powerkey.elf",
-                                    "nvme.elf",   "volume.elf",  "rapilog.elf",    "vmm.elf",
-                                    "custom.elf", "Image"};
+static const char *const files[] = {"pl011.elf",  "console.elf",   "supervisor.elf", "powerkey.elf",
+                                    "nvme.elf",   "volume.elf",    "rapilog.elf",    "vmm.elf",
+                                    "custom.elf", "powerline.elf", "Image"};
 static char folder[] = "/tmp/quoll-test-XXXXXX";
 
 static int set_up(void **state)
@@ -125,8 +125,8 @@ static bool has_object(const struct made *made, const char *component_name, cons
     return false;
 }
 
-#define LINUX                                                                                      \
-    "power_fail: powerkey\n"                                                                       \
+#define LINUX "power_fail: powerkey\n" LINUX_WITHOUT_POWER
+#define LINUX_WITHOUT_POWER                                                                        \
     "disks: {disk0: {file: d.img}}\n"                                                              \
     "vms:\n"                                                                                       \
     "  linux:\n"                                                                                   \
@@ -200,6 +200,23 @@ static void the_dump_area_is_one_more_disk_of_rapilogs(void **state)
     assert_string_equal(volume->client[2].label, "spare");
     assert_int_equal(volume->client[2].allowed_buffers, 1ULL << rapilog->buffer);
     assert_non_null(mapping(&made, "rapilog.linux", "disk2"));
+    discard(&made);
+}
+
+static void a_source_of_the_mains_signal_can_say_so_and_no_more(void **state)
+{
+    struct made made = make_good(
+        "power_fail: {powerkey: true, interrupt: monitor, off_after: 2 s}\n" LINUX_WITHOUT_POWER);
+    const struct supervisor_config *supervisor = config(&made, "supervisor");
+    assert_int_equal(supervisor->power_count, 2);
+    assert_int_equal(supervisor->off_after_ns, 2000000000);
+    assert_int_equal(mapping(&made, "supervisor", "power0")->rights, QUOLL_READ);
+    assert_int_equal(mapping(&made, "supervisor", "power1")->rights, QUOLL_READ);
+    assert_int_equal(mapping(&made, "powerline", "power")->rights, QUOLL_READ | QUOLL_WRITE);
+    assert_true(has_object(&made, "powerline", "mains", QUOLL_OBJECT_CHANNEL));
+    assert_true(has_object(&made, "powerkey", "mains", QUOLL_OBJECT_CHANNEL));
+    assert_false(has_object(&made, "vmm.linux", "mains", QUOLL_OBJECT_CHANNEL));
+    assert_null(mapping(&made, "vmm.linux", "power"));
     discard(&made);
 }
 
@@ -356,6 +373,7 @@ int main(void)
         cmocka_unit_test(only_needed_services_are_there),
         cmocka_unit_test(the_disk_path_is_configured_end_to_end),
         cmocka_unit_test(the_dump_area_is_one_more_disk_of_rapilogs),
+        cmocka_unit_test(a_source_of_the_mains_signal_can_say_so_and_no_more),
         cmocka_unit_test(data_is_mapped_only_where_it_is_touched),
         cmocka_unit_test(nothing_is_writable_and_executable_but_guest_memory),
         cmocka_unit_test(guest_payloads_lie_outside_the_checked_part),
