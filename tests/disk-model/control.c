@@ -43,8 +43,17 @@ static void obey(struct disk *disk, const char *line, char *answer)
         disk_set_dilation(disk, number);
     else if (number_after(line, "survive", 0, 100, &number))
         disk_set_survive(disk, (unsigned)number);
+    else if (number_after(line, "errors", 0, 100, &number))
+        disk_set_errors(disk, (unsigned)number);
+    else if (number_after(line, "bad", 0, 1e15, &number))
+        disk_set_bad(disk, (uint64_t)number);
+    else if (strcmp(line, "bad last") == 0)
+        disk_set_bad(disk, disk_last_sector(disk));
+    else if (strcmp(line, "bad none") == 0)
+        disk_set_bad(disk, DISK_NO_SECTOR);
     else
-        strcpy(answer, "error: use cut, on, stats, dilation N or survive PERCENT");
+        strcpy(answer, "error: use cut, on, stats, dilation N, survive PERCENT, errors PERCENT or "
+                       "bad SECTOR");
 }
 
 static void serve_connection(struct disk *disk, int connection)

@@ -5,6 +5,8 @@
  *     on             the mains are back
  *     dilation N     slow down N times from now on
  *     survive P      at the next cut P percent of the unflushed sectors are on the medium all the same
+ *     errors P       P percent of the writes and flushes fail from now on
+ *     bad N          sector N cannot be written from now on; "bad last": the one that was written last; "bad none": all can
  *     stats          what has been asked of the disk so far
  *
  * Answers begin with "ok" or "error".

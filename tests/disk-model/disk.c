@@ -34,6 +34,8 @@ struct disk {
     uint64_t next_ticket, served_ticket;
     struct disk_arm arm;
     struct cache cache;
+    unsigned errors; /* percent */
+    uint64_t bad, last;
     struct {
         uint64_t reads, writes, flushes, bytes_read, bytes_written, busy_ns;
     } count;
@@ -182,6 +184,17 @@ int disk_read(struct disk *disk, void *data, uint64_t count, uint64_t offset)
     return command_end(disk, error);
 }
 
+static bool hits_bad(const struct disk *disk, uint64_t count, uint64_t offset)
+{
+    return disk->bad != DISK_NO_SECTOR && disk->bad >= offset / SECTOR_BYTES &&
+           disk->bad < (offset + count) / SECTOR_BYTES;
+}
+
+static bool is_unlucky(struct disk *disk)
+{
+    return disk->errors > 0 && cache_random(&disk->options.seed) % 100 < disk->errors;
+}
+
 static int write_through(struct disk *disk, const void *data, uint64_t count, uint64_t offset)
 {
     return transfer_all(disk->medium, (void *)(uintptr_t)data, count, offset, true);
@@ -197,7 +210,25 @@ static int write_cached(struct disk *disk, const void *data, uint64_t count, uin
     }
     if (!cache_write(&disk->cache, data, count, offset))
         return ENOMEM;
-    return durable ? destage_range(disk, count, offset) : 0;
+    return durable && !disk->options.lies ? destage_range(disk, count, offset) : 0;
+}
+
+static int write_anyhow(struct disk *disk, const void *data, uint64_t count, uint64_t offset,
+                        bool durable)
+{
+    return disk->kind->volatile_cache ? write_cached(disk, data, count, offset, durable)
+                                      : write_through(disk, data, count, offset);
+}
+
+/* A write that fails has changed some of its first sectors, or none. */
+static int write_in_vain(struct disk *disk, const void *data, uint64_t count, uint64_t offset)
+{
+    uint64_t most = count / SECTOR_BYTES;
+    if (hits_bad(disk, count, offset))
+        most = disk->bad - offset / SECTOR_BYTES;
+    uint64_t sectors = cache_random(&disk->options.seed) % (most + 1);
+    int error = sectors ? write_anyhow(disk, data, sectors * SECTOR_BYTES, offset, false) : 0;
+    return error ? error : EIO;
 }
 
 int disk_write(struct disk *disk, const void *data, uint64_t count, uint64_t offset, bool durable)
@@ -210,12 +241,14 @@ int disk_write(struct disk *disk, const void *data, uint64_t count, uint64_t off
     uint64_t start = real_now();
     disk->count.writes++;
     disk->count.bytes_written += count;
+    disk->last = offset / SECTOR_BYTES;
     uint64_t when = model_now(disk) + disk->kind->command_ns +
                     latency_transfer(count, disk->kind->interface_rate);
     if (!wait_until(disk, when))
         return command_end(disk, ESHUTDOWN);
-    error = disk->kind->volatile_cache ? write_cached(disk, data, count, offset, durable)
-                                       : write_through(disk, data, count, offset);
+    error = is_unlucky(disk) || hits_bad(disk, count, offset)
+                ? write_in_vain(disk, data, count, offset)
+                : write_anyhow(disk, data, count, offset, durable);
     disk->count.busy_ns += real_now() - start;
     return command_end(disk, error);
 }
@@ -226,7 +259,7 @@ int disk_flush(struct disk *disk)
         return command_end(disk, ESHUTDOWN);
     uint64_t start = real_now();
     disk->count.flushes++;
-    int error = destage(disk);
+    int error = is_unlucky(disk) ? EIO : disk->options.lies ? 0 : destage(disk);
     disk->count.busy_ns += real_now() - start;
     return command_end(disk, error);
 }
@@ -236,7 +269,8 @@ void disk_cut(struct disk *disk)
     pthread_mutex_lock(&disk->lock);
     disk->mains = false;
     disk->cuts++;
-    cache_forget(&disk->cache, disk->options.survive, &disk->options.seed, to_medium, disk);
+    (disk->options.tears ? cache_tear : cache_forget)(&disk->cache, disk->options.survive,
+                                                      &disk->options.seed, to_medium, disk);
     pthread_cond_broadcast(&disk->changed);
     pthread_mutex_unlock(&disk->lock);
 }
@@ -260,6 +294,28 @@ void disk_set_survive(struct disk *disk, unsigned percent)
     pthread_mutex_lock(&disk->lock);
     disk->options.survive = percent;
     pthread_mutex_unlock(&disk->lock);
+}
+
+void disk_set_errors(struct disk *disk, unsigned percent)
+{
+    pthread_mutex_lock(&disk->lock);
+    disk->errors = percent;
+    pthread_mutex_unlock(&disk->lock);
+}
+
+void disk_set_bad(struct disk *disk, uint64_t sector)
+{
+    pthread_mutex_lock(&disk->lock);
+    disk->bad = sector;
+    pthread_mutex_unlock(&disk->lock);
+}
+
+uint64_t disk_last_sector(struct disk *disk)
+{
+    pthread_mutex_lock(&disk->lock);
+    uint64_t last = disk->last;
+    pthread_mutex_unlock(&disk->lock);
+    return last;
 }
 
 uint64_t disk_size(const struct disk *disk)
@@ -290,7 +346,7 @@ static bool open_medium(struct disk *disk)
     if (fstat(disk->medium, &status) < 0)
         return false;
     disk->size = (uint64_t)status.st_size / SECTOR_BYTES * SECTOR_BYTES;
-    return cache_open(&disk->cache, disk->size);
+    return cache_open(&disk->cache, disk->size, disk->options.tears);
 }
 
 struct disk *disk_open(const struct disk_options *options)
@@ -302,6 +358,7 @@ struct disk *disk_open(const struct disk_options *options)
     disk->kind = options->kind;
     disk->mains = true;
     disk->medium = -1;
+    disk->bad = DISK_NO_SECTOR;
     if (!open_medium(disk)) {
         int error = errno;
         if (disk->medium >= 0)

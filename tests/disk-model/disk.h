@@ -22,7 +22,11 @@ struct disk_options {
     unsigned
         survive; /* percent of unflushed sectors that reach the medium all the same at power-off */
     uint64_t seed; /* which ones; not 0 */
+    bool tears;    /* what survives are whole writes, in random order, the last one torn */
+    bool lies;     /* FLUSH and durable writes are answered as soon as the cache has them */
 };
+
+#define DISK_NO_SECTOR UINT64_MAX
 
 struct disk;
 
@@ -42,6 +46,12 @@ void disk_restore(struct disk *disk);
 
 void disk_set_dilation(struct disk *disk, double dilation);
 void disk_set_survive(struct disk *disk, unsigned percent);
+/* So many of 100 writes and flushes fail with EIO from now on; a failed write may have changed its first sectors. */
+void disk_set_errors(struct disk *disk, unsigned percent);
+/* A sector that cannot be written, or DISK_NO_SECTOR. */
+void disk_set_bad(struct disk *disk, uint64_t sector);
+/* The first sector of the newest write. */
+uint64_t disk_last_sector(struct disk *disk);
 
 /* One line: what has been asked of the disk so far. */
 void disk_describe(struct disk *disk, char *text, size_t room);

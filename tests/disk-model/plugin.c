@@ -60,6 +60,14 @@ static int model_config(const char *key, const char *value)
         options.timed_reads = strcmp(value, "free") != 0;
         return 0;
     }
+    if (strcmp(key, "cut") == 0) {
+        options.tears = strcmp(value, "tears") == 0;
+        return 0;
+    }
+    if (strcmp(key, "flush") == 0) {
+        options.lies = strcmp(value, "lies") == 0;
+        return 0;
+    }
     if (strcmp(key, "survive") == 0) {
         int result = configure_number(key, value, 0, 100, &number);
         options.survive = (unsigned)number;
@@ -88,8 +96,10 @@ static int model_config_complete(void)
     "dilation=N       slow down N times (default 1)\n"                                             \
     "reads=timed|free whether reads take time (default timed)\n"                                   \
     "survive=PERCENT  of unflushed sectors reach the medium at power-off (default 0)\n"            \
+    "cut=tears        what survives are whole writes, in random order, the last one torn\n"        \
+    "flush=lies       FLUSH and durable writes only reach the cache (default: the medium)\n"       \
     "seed=N           which ones\n"                                                                \
-    "control=SOCKET   takes the commands cut, on, stats, dilation N, survive PERCENT"
+    "control=SOCKET   takes the commands in tests/disk-model/control.h"
 
 static int model_get_ready(void)
 {
