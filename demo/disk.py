@@ -26,7 +26,7 @@ class TimedDisk:
 class ModelledDisk:
     """A modelled disk with power on. Its image keeps what was durable."""
 
-    def __init__(self, image, kind, dilation, seed=1):
+    def __init__(self, image, kind, dilation, seed=1, more=()):
         self.dilation = dilation
         self.socket_path = image + '.nbd'
         self.control_path = image + '.control'
@@ -39,7 +39,7 @@ class ModelledDisk:
         self.process = subprocess.Popen(
             ['nbdkit', '--foreground', '--unix', self.socket_path, '--threads', '4', host.find_plugin(),
              f'file={image}', f'disk={kind}', f'dilation={dilation}', 'reads=free', f'seed={seed}',
-             f'control={self.control_path}'], stdout=self.log, stderr=self.log, start_new_session=True)
+             f'control={self.control_path}', *more], stdout=self.log, stderr=self.log, start_new_session=True)
         host.living.add(self)
         for _ in range(500):
             if os.path.exists(self.socket_path) and os.path.exists(self.control_path):

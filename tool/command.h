@@ -8,7 +8,8 @@
     SCRIPT(demo, "demo", "demo/run", "show the main job: PostgreSQL on Quoll, its log on RapiLog") \
     SCRIPT(test, "test", "tests/run", "run all tests")                                             \
     SCRIPT(bench, "bench", "tests/bench/run", "measure what virtualization costs")                 \
-    SCRIPT(assure, "assure", "tests/assure/run", "gather the evidence: fuzzers, proofs, attacks")
+    SCRIPT(assure, "assure", "tests/assure/run", "gather the evidence: fuzzers, proofs, attacks")  \
+    SCRIPT(torture, "torture", "tests/faults/run", "let everything fail under load, count losses")
 
 /* COMMAND(name in C, name, summary): these are in the host tool */
 #define COMMANDS(COMMAND)                                                                          \

@@ -1,4 +1,5 @@
-/* The commands that hand over to a program of their own in the tree: quoll demo, test, bench, assure. */
+/* The commands that hand over to a program of their own in the tree: quoll demo, test, bench, assure,
+ * torture. */
 #include "command.h"
 
 #include "paths.h"

@@ -1,0 +1,186 @@
+"""The faults: what happens to the machine while it is under load.
+
+Each fault is a function of a stage (see stage.py), a source of randomness and the witness' hand-over: it returns True when
+the machine is up afterwards with its guest waiting for orders, False when it is without power. FAULTS lists them in the
+words of the result; ABSENT names those that this tree cannot do yet, and why.
+"""
+
+import time
+
+import host
+
+
+def pause(random, low, high):
+    time.sleep(random.uniform(low, high))
+
+
+# ------------------------------------------------------------------------------------------------- in the guest
+
+def kill(stage, random):
+    stage.machine.tell('kill')
+    stage.workload.wait_killed(stage.machine)
+    return True
+
+
+def panic(stage, random):
+    stage.machine.tell('panic')
+    stage.wait_ready()
+    return True
+
+
+def reset(stage, random):
+    stage.machine.tell('reset')
+    stage.wait_ready()
+    return True
+
+
+def hang(stage, random):
+    """Nothing runs in the guest any more; somebody switches the machine off, and that is a loss of mains."""
+    stage.machine.tell('hang')
+    pause(random, 0.2, 1)
+    return mains(stage, random)
+
+
+# ------------------------------------------------------------------------------------------------- the mains
+
+def drain_and_die(stage):
+    """The signal, if the description has one; then as long as the power supply lasts; then nothing."""
+    if stage.setting.mode.startswith('held'):
+        stage.power_key()
+        stage.machine.wait_end_at_most(stage.hold_up_seconds())
+    stage.mains_off()
+
+
+def mains(stage, random):
+    """Power never comes back to this machine: its disk is read in another one."""
+    drain_and_die(stage)
+    return False
+
+
+def mains_late(stage, random):
+    """Power comes back after the end of the hold-up time; the machine boots again."""
+    drain_and_die(stage)
+    stage.mains_on()
+    return True
+
+
+def mains_short(stage, random):
+    """The power supply does not last as long as it should: it ends at any step of the drain."""
+    if stage.setting.mode.startswith('held'):
+        stage.power_key()
+        pause(random, 0, stage.hold_up_seconds() / 4)
+    stage.mains_off()
+    return False
+
+
+# ------------------------------------------------------------------------------------------------- the disk
+
+def end_load(stage):
+    """The workload may have ended by itself when its disk refused something; a file system then needs a boot."""
+    if stage.workload.survives_errors:
+        stage.machine.tell('kill')
+        stage.workload.wait_killed(stage.machine)
+    else:
+        stage.machine.tell('reset')
+        stage.wait_ready()
+
+
+def disk_transient(stage, random):
+    """For a while, some of the writes and flushes fail."""
+    stage.disk.tell(f'errors {random.choice((2, 10, 50))}')
+    pause(random, 0.5, 2)
+    stage.disk.tell('errors 0')
+    pause(random, 0, 0.5)
+    end_load(stage)
+    return True
+
+
+def disk_permanent(stage, random):
+    """All fail until somebody has mended the disk."""
+    stage.disk.tell('errors 100')
+    pause(random, 1, 3)
+    stage.disk.tell('errors 0')
+    end_load(stage)
+    return True
+
+
+def disk_sector(stage, random):
+    """One sector that is in use cannot be written until the disk has found it another place."""
+    stage.disk.tell('bad last')
+    pause(random, 0.5, 2)
+    stage.disk.tell('bad none')
+    end_load(stage)
+    return True
+
+
+# ------------------------------------------------------------------------------------------------- two at once
+
+def panic_mains(stage, random):
+    """The mains fail while the guest is on its way up again."""
+    stage.machine.tell('panic')
+    pause(random, 0, 2)
+    return mains(stage, random)
+
+
+def kill_mains(stage, random):
+    stage.machine.tell('kill')
+    pause(random, 0, 0.3)
+    return mains(stage, random)
+
+
+def disk_mains(stage, random):
+    """The disk refuses some of what the drain writes."""
+    stage.disk.tell(f'errors {random.choice((5, 20))}')
+    pause(random, 0, 0.5)
+    return mains(stage, random)
+
+
+def disk_reset(stage, random):
+    stage.disk.tell(f'errors {random.choice((5, 20))}')
+    stage.machine.tell('reset')
+    pause(random, 0, 1)
+    stage.disk.tell('errors 0')
+    stage.wait_ready()
+    return True
+
+
+class Fault:
+    """`modes`: where nothing acknowledged may be missing afterwards. `order_only`: where that may, but no disorder be seen."""
+
+    def __init__(self, function, text, modes=('plain', 'through', 'held', 'held ordered'), order_only=()):
+        self.function, self.text, self.modes, self.order_only = function, text, modes, order_only
+
+    def inflict(self, stage, random):
+        return self.function(stage, random)
+
+
+FAULTS = {
+    'kill': Fault(kill, 'database or writer killed'),
+    'panic': Fault(panic, 'guest kernel panic'),
+    'hang': Fault(hang, 'guest hangs, then the mains fail', ('through', 'held', 'held ordered')),
+    'reset': Fault(reset, 'VM reset'),
+    'mains': Fault(mains, 'mains lost, power never returns'),
+    'mains-late': Fault(mains_late, 'mains lost, power returns late'),
+    'mains-short': Fault(mains_short, 'mains lost, hold-up too short', ('through',), ('held ordered',)),
+    'disk-transient': Fault(disk_transient, 'disk errors, transient'),
+    'disk-permanent': Fault(disk_permanent, 'disk errors, until it is mended'),
+    'disk-sector': Fault(disk_sector, 'disk error, one sector'),
+    'panic+mains': Fault(panic_mains, 'guest kernel panic and mains'),
+    'kill+mains': Fault(kill_mains, 'writer killed and mains'),
+    'disk+mains': Fault(disk_mains, 'disk errors and mains', ('held', 'held ordered')),
+    'disk+reset': Fault(disk_reset, 'disk errors and VM reset'),
+}
+
+ABSENT = {
+    'vmm': 'a VMM is not restarted yet',
+    'driver': 'a disk driver is not restarted yet',
+    'rapilog': 'RapiLog is not restarted yet',
+    'mains-early': 'power that returns during the drain is not noticed yet',
+    'mains-in-time': 'power that returns during the drain is not noticed yet',
+}
+
+
+def check_known(name):
+    if name not in FAULTS and name not in ABSENT:
+        raise host.Failure(f'there is no fault `{name}`; there are: {", ".join([*FAULTS, *ABSENT])}')
+    return name
