@@ -63,8 +63,15 @@ class ModelledDisk:
         """From now on that many times slower; 1: as at the start."""
         self.tell(f'dilation {self.dilation * times}')
 
+    def hurry(self):
+        """From now on as fast as the real one."""
+        self.tell('dilation 1')
+
     def cut(self):
         self.tell('cut')
+
+    def has_power(self):
+        return 'mains=on' in self.tell('stats').split()
 
     def restore(self):
         self.tell('on')

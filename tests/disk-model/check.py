@@ -157,6 +157,15 @@ class Durability(Rig):
         self.assertEqual(self.tell('on'), 'ok')
         self.assertEqual(disk.read(8), pattern(1))
 
+    def test_cut_at_a_chosen_command(self):
+        disk = self.start('memory')
+        self.assertEqual(self.tell('cut-after 3'), 'ok')
+        self.assertEqual(disk.write(8, pattern(1)), 0)
+        self.assertEqual(disk.flush(), 0)
+        disk.read(8)
+        self.assertNotEqual(disk.write(8, pattern(2)), 0)
+        self.assertEqual(self.on_medium(8), pattern(1))
+
     def test_part_of_the_unflushed_sectors_survives_when_asked_and_repeatably(self):
         found = []
         for _ in range(2):
@@ -300,12 +309,14 @@ class Latency(Rig):
 
     def test_a_sequential_stream_runs_at_the_rate_of_the_medium(self):
         disk = self.start('7200rpm')
-        start = time.monotonic()
-        for i in range(30):
-            disk.write(i * 2048, pattern(1, 2048))
-        disk.flush()
-        rate = 30 * 2048 * SECTOR / (time.monotonic() - start) / 1e6
-        self.assertTrue(50 < rate < 150, rate)
+        rates = []  # the best counts: a busy host only ever takes away
+        for _ in range(5):
+            start = time.monotonic()
+            for i in range(30):
+                disk.write(i * 2048, pattern(1, 2048))
+            disk.flush()
+            rates.append(30 * 2048 * SECTOR / (time.monotonic() - start) / 1e6)
+        self.assertTrue(50 < max(rates) < 150, rates)
 
 
 class Refusal(Rig):

@@ -35,6 +35,8 @@ static void obey(struct disk *disk, const char *line, char *answer)
     strcpy(answer, "ok");
     if (strcmp(line, "cut") == 0)
         disk_cut(disk);
+    else if (number_after(line, "cut-after", 1, 1e15, &number))
+        disk_cut_after(disk, (uint64_t)number);
     else if (strcmp(line, "on") == 0)
         disk_restore(disk);
     else if (strcmp(line, "stats") == 0)
@@ -52,7 +54,8 @@ static void obey(struct disk *disk, const char *line, char *answer)
     else if (strcmp(line, "bad none") == 0)
         disk_set_bad(disk, DISK_NO_SECTOR);
     else
-        strcpy(answer, "error: use cut, on, stats, dilation N, survive PERCENT, errors PERCENT or "
+        strcpy(answer, "error: use cut, cut-after N, on, stats, dilation N, survive PERCENT, "
+                       "errors PERCENT or "
                        "bad SECTOR");
 }
 

@@ -2,6 +2,7 @@
  * The rig's hand on the modelled disk: a UNIX socket that takes one command per line and answers each with one line.
  *
  *     cut            the mains fail: the cache is forgotten, every request fails from now on
+ *     cut-after N    the same at the beginning of the N-th write or flush from now
  *     on             the mains are back
  *     dilation N     slow down N times from now on
  *     survive P      at the next cut P percent of the unflushed sectors are on the medium all the same

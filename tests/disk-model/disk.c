@@ -30,7 +30,8 @@ struct disk {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* the mains were cut, or a command is done */
     bool mains;
-    uint64_t cuts; /* so that a request notices a cut and restore during its wait */
+    uint64_t commands_left; /* until the mains are cut; 0: they are not */
+    uint64_t cuts;          /* so that a request notices a cut and restore during its wait */
     uint64_t next_ticket, served_ticket;
     struct disk_arm arm;
     struct cache cache;
@@ -184,6 +185,25 @@ int disk_read(struct disk *disk, void *data, uint64_t count, uint64_t offset)
     return command_end(disk, error);
 }
 
+/* Both know that the lock is held. */
+static void cut_now(struct disk *disk)
+{
+    disk->mains = false;
+    disk->commands_left = 0;
+    disk->cuts++;
+    (disk->options.tears ? cache_tear : cache_forget)(&disk->cache, disk->options.survive,
+                                                      &disk->options.seed, to_medium, disk);
+    pthread_cond_broadcast(&disk->changed);
+}
+
+/* At the start of a write or flush. False: the mains have just been cut. */
+static bool count_down(struct disk *disk)
+{
+    if (disk->commands_left > 0 && --disk->commands_left == 0)
+        cut_now(disk);
+    return disk->mains;
+}
+
 static bool hits_bad(const struct disk *disk, uint64_t count, uint64_t offset)
 {
     return disk->bad != DISK_NO_SECTOR && disk->bad >= offset / SECTOR_BYTES &&
@@ -236,7 +256,7 @@ int disk_write(struct disk *disk, const void *data, uint64_t count, uint64_t off
     int error = check_range(disk, count, offset);
     if (error)
         return error;
-    if (!command_begin(disk))
+    if (!command_begin(disk) || !count_down(disk))
         return command_end(disk, ESHUTDOWN);
     uint64_t start = real_now();
     disk->count.writes++;
@@ -255,7 +275,7 @@ int disk_write(struct disk *disk, const void *data, uint64_t count, uint64_t off
 
 int disk_flush(struct disk *disk)
 {
-    if (!command_begin(disk))
+    if (!command_begin(disk) || !count_down(disk))
         return command_end(disk, ESHUTDOWN);
     uint64_t start = real_now();
     disk->count.flushes++;
@@ -267,11 +287,14 @@ int disk_flush(struct disk *disk)
 void disk_cut(struct disk *disk)
 {
     pthread_mutex_lock(&disk->lock);
-    disk->mains = false;
-    disk->cuts++;
-    (disk->options.tears ? cache_tear : cache_forget)(&disk->cache, disk->options.survive,
-                                                      &disk->options.seed, to_medium, disk);
-    pthread_cond_broadcast(&disk->changed);
+    cut_now(disk);
+    pthread_mutex_unlock(&disk->lock);
+}
+
+void disk_cut_after(struct disk *disk, uint64_t commands)
+{
+    pthread_mutex_lock(&disk->lock);
+    disk->commands_left = commands;
     pthread_mutex_unlock(&disk->lock);
 }
 

@@ -42,6 +42,8 @@ int disk_flush(struct disk *disk);
 
 /* Cutting the mains forgets the cache; until they are back every request fails with ESHUTDOWN. */
 void disk_cut(struct disk *disk);
+/* The same, when so many more writes and flushes have begun: at a step that the caller chooses. */
+void disk_cut_after(struct disk *disk, uint64_t commands);
 void disk_restore(struct disk *disk);
 
 void disk_set_dilation(struct disk *disk, double dilation);

@@ -24,13 +24,13 @@ def kill(stage, random):
 
 def panic(stage, random):
     stage.machine.tell('panic')
-    stage.wait_ready()
+    stage.wait_ready_again()
     return True
 
 
 def reset(stage, random):
     stage.machine.tell('reset')
-    stage.wait_ready()
+    stage.wait_ready_again()
     return True
 
 
@@ -65,10 +65,13 @@ def mains_late(stage, random):
 
 
 def mains_short(stage, random):
-    """The power supply does not last as long as it should: it ends at any step of the drain."""
+    """The power supply does not last as long as it should: it ends at any step of the drain, the first ones more often."""
     if stage.setting.mode.startswith('held'):
         stage.power_key()
-        pause(random, 0, stage.hold_up_seconds() / 4)
+        stage.disk.tell(f'cut-after {min(random.randint(1, 60), random.randint(1, 60))}')
+        until = time.monotonic() + stage.hold_up_seconds()
+        while stage.machine.running() and stage.disk.has_power() and time.monotonic() < until:
+            time.sleep(0.01)
     stage.mains_off()
     return False
 
@@ -82,7 +85,7 @@ def end_load(stage):
         stage.workload.wait_killed(stage.machine)
     else:
         stage.machine.tell('reset')
-        stage.wait_ready()
+        stage.wait_ready_again()
 
 
 def disk_transient(stage, random):
@@ -140,7 +143,7 @@ def disk_reset(stage, random):
     stage.machine.tell('reset')
     pause(random, 0, 1)
     stage.disk.tell('errors 0')
-    stage.wait_ready()
+    stage.wait_ready_again()
     return True
 
 

@@ -20,6 +20,7 @@ from verdict import Verdict
 SECTOR = 512
 ALIGNMENT = 2048  # sectors
 VOLUMES = (('log', 16), ('data', 16))  # label, MiB
+DUMP = ('dump', 20)  # RapiLog's own
 LOG, DATA = 0, 1
 MAGIC = 0x6c6c6f7551776152
 MOST_WRITERS = 8
@@ -115,6 +116,7 @@ class Raw:
     volumes = ('log', 'data')
     memory, machine_memory = '192 MiB', '512 MiB'
     command_line = 'console=hvc0 quiet panic=1'
+    haste = 1
     judged_in_guest = False
     survives_errors = True
     operations = (20, 400)  # of a round
@@ -140,9 +142,9 @@ class Raw:
 
     def make_disk(self, image):
         with open(image, 'wb') as disk:
-            disk.truncate((sum(mib for _, mib in VOLUMES) + 4) << 20)
+            disk.truncate((sum(mib for _, mib in (*VOLUMES, DUMP)) + 4) << 20)
         start, command = ALIGNMENT, ['sgdisk', '--clear']
-        for number, (label, mib) in enumerate(VOLUMES, 1):
+        for number, (label, mib) in enumerate((*VOLUMES, DUMP), 1):
             sectors = (mib << 20) // SECTOR
             self.starts.append(start)
             command += [f'--new={number}:{start}:{start + sectors - 1}', f'--change-name={number}:{label}']

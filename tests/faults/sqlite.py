@@ -11,6 +11,7 @@ from verdict import Verdict
 MIB = 1 << 20
 SECTOR = 512
 START, SIZE = 1 * MIB, 48 * MIB
+DUMP = 20 * MIB
 LIBRARY = os.path.join(host.BUILD, 'torture', 'sqlite')
 
 
@@ -40,6 +41,7 @@ class Sqlite:
     volumes = ('base',)
     memory, machine_memory = '192 MiB', '512 MiB'
     command_line = 'console=hvc0 quiet panic=1'
+    haste = 1
     judged_in_guest = True
     survives_errors = False  # after an error the file system is read-only until the next boot
     operations = (10, 150)
@@ -63,9 +65,11 @@ class Sqlite:
 
     def make_disk(self, image):
         with open(image, 'wb') as disk:
-            disk.truncate(START + SIZE + 1 * MIB)
-        host.run('partitioning the disk', ['sgdisk', '--clear', f'--new=1:{START // SECTOR}:{(START + SIZE) // SECTOR - 1}',
-                                           '--change-name=1:base', image])
+            disk.truncate(START + SIZE + DUMP + 1 * MIB)
+        end = START + SIZE
+        host.run('partitioning the disk', ['sgdisk', '--clear', f'--new=1:{START // SECTOR}:{end // SECTOR - 1}',
+                                           f'--new=2:{end // SECTOR}:{(end + DUMP) // SECTOR - 1}',
+                                           '--change-name=1:base', '--change-name=2:dump', image])
         host.run('making the file system', ['mke2fs', '-q', '-F', '-t', 'ext4', '-m', '0', '-E',
                                             f'offset={START},lazy_itable_init=0,lazy_journal_init=0', image,
                                             f'{SIZE // 1024}k'])

@@ -30,7 +30,7 @@ vms:
 
 # How much slower than real the disks are: so slow that the drain is further behind than the witness, which hears of an
 # acknowledgement some tenths of a second late; otherwise nothing that was seen could be lost, whatever RapiLog did.
-DILATION = {'7200rpm': 4, 'consumer-ssd': 25, 'plp-nvme': 50, 'memory': 1}
+DILATION = {'7200rpm': 4, 'consumer-ssd': 24, 'plp-nvme': 48, 'memory': 1}
 
 
 class Stage:
@@ -47,7 +47,8 @@ class Stage:
         os.makedirs(os.path.join(self.folder, 'tmp'))
         self.workload.make_disk(self.image)
         setting = self.setting
-        self.disk = disks.ModelledDisk(self.image, setting.disk, DILATION[setting.disk], setting.seed,
+        self.disk = disks.ModelledDisk(self.image, setting.disk, DILATION[setting.disk] / self.workload.haste,
+                                       setting.seed,
                                        ['cut=tears', f'survive={setting.survive}', f'flush={setting.flush}'])
         self.boot()
 
@@ -56,7 +57,7 @@ class Stage:
             return ''
         text = f'    rapilog:\n      mode: {self.setting.mode}\n      hold_up: {self.setting.hold_up} ms\n'
         if self.setting.mode == 'held ordered':
-            text += '      dump: dump\n'
+            text += '      dump: dump\n      memory: 8 MiB\n'
         if self.setting.no_drain:
             text += '      unsafe_no_drain: true\n'
         return text
@@ -86,8 +87,13 @@ class Stage:
         self.wait_ready()
 
     def wait_ready(self):
-        self.machine.wait_ready(90)
+        self.machine.wait_ready(120)
         self.workload.made_ready(self.machine)
+
+    def wait_ready_again(self):
+        """The guest boots again. What comes from now on proves nothing, so the disk need not be slow."""
+        self.disk.hurry()
+        self.wait_ready()
 
     def hold_up_seconds(self):
         return self.setting.hold_up / 1000
@@ -104,6 +110,7 @@ class Stage:
 
     def mains_on(self):
         self.disk.restore()
+        self.disk.hurry()
         self.boot()
 
     def switch_off(self):
