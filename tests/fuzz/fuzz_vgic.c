@@ -28,12 +28,13 @@ static bool bit(const uint64_t *words, uint32_t n)
 
 /* ---- the kernel's choice, by a plain search ---- */
 
+static bool listed[VGIC_INTIDS]; /* in a list register already */
+
 static bool deliverable(const struct vgic_query *query, uint32_t intid, uint8_t *priority)
 {
     const struct quoll_vcpu_interrupts *own = &page.vcpu[query->vcpu];
-    for (uint32_t i = 0; i < 32; i++)
-        if ((query->used >> i & 1) && query->intid[i] == intid)
-            return false;
+    if (listed[intid])
+        return false;
     if (intid < VGIC_PRIVATE) {
         bool asserted =
             intid == VGIC_TIMER ? query->timer : (own->pending | own->level) >> intid & 1;
@@ -72,15 +73,19 @@ static void check_choice(const struct vgic_query *query, const struct vgic_choic
 
 static void choose(struct input *input)
 {
-    static uint16_t listed[32];
+    static uint16_t intids[32];
     uint8_t choice = input_8(input);
     struct vgic_query query = {.page = &page,
                                .vcpu = choice % vcpus,
                                .timer = choice >> 7,
-                               .intid = listed,
+                               .intid = intids,
                                .used = input_8(input)};
-    for (uint32_t i = 0; i < 8; i++)
-        listed[i] = query.used >> i & 1 ? input_16(input) % 300 : 0;
+    memset(listed, 0, sizeof(listed));
+    for (uint32_t i = 0; i < 8; i++) {
+        intids[i] = query.used >> i & 1 ? input_16(input) % 300 : 0;
+        if ((query.used >> i & 1) && intids[i] < VGIC_INTIDS)
+            listed[intids[i]] = true;
+    }
     struct vgic_choices choices = {.room = input_8(input) % (VGIC_CHOICES_MAX + 1)};
     vgic_choose(&query, &choices);
     check_choice(&query, &choices);
@@ -124,12 +129,15 @@ static void view(struct input *input)
 
 /* ---- the guest ---- */
 
+/* After each step: loops without a way out are quick. */
 static void check_page(void)
 {
+    uint32_t astray = 0, foreign = 0;
     for (uint32_t i = 0; i < QUOLL_VM_SPIS; i++)
-        HOLDS(page.target[i] < vcpus || page.target[i] == UINT8_MAX);
+        astray += page.target[i] >= vcpus && page.target[i] != UINT8_MAX;
     for (uint32_t i = vcpus; i < MOST_VCPUS; i++)
-        HOLDS((page.vcpu[i].enabled | page.vcpu[i].pending | page.vcpu[i].group1) == 0);
+        foreign |= page.vcpu[i].enabled | page.vcpu[i].pending | page.vcpu[i].group1;
+    HOLDS(astray == 0 && foreign == 0);
     HOLDS((vgic.control & ~3u) == 0);
 }
 

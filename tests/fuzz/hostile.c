@@ -154,9 +154,10 @@ void *hostile_copy(void *to, const void *from, size_t size)
 {
     size_t half = size / 2;
     reads((uint8_t *)from);
-    memcpy(to, from, half);
-    if (half != 0)
+    if (half != 0) {
+        memcpy(to, from, half);
         reads((uint8_t *)from + half);
+    }
     memcpy((uint8_t *)to + half, (const uint8_t *)from + half, size - half);
     return to;
 }
