@@ -10,6 +10,10 @@ import time
 import host
 
 
+OFF_AFTER = 3  # seconds for which a machine waits for the mains after its drain, where they come back
+SHORTEST_LOSS = 0.15  # seconds; a press of the power key lasts 0.1 s
+
+
 def pause(random, low, high):
     time.sleep(random.uniform(low, high))
 
@@ -62,6 +66,46 @@ def mains_late(stage, random):
     drain_and_die(stage)
     stage.mains_on()
     return True
+
+
+def go_on(stage):
+    """After the mains are back the workload must go on by itself, and is then ended."""
+    before = stage.machine.witness.total()
+    until = time.monotonic() + 60
+    while stage.machine.witness.total() <= before:
+        if time.monotonic() > until or not stage.machine.running():
+            raise host.Failure('the mains are back, and the guest does not go on; the console is in '
+                               + stage.machine.log_path)
+        time.sleep(0.02)
+    stage.machine.tell('kill')
+    stage.workload.wait_killed(stage.machine)
+
+
+def mains_early(stage, random):
+    """Power comes back during the drain, or soon after."""
+    stage.power_key()
+    pause(random, SHORTEST_LOSS, 0.4)
+    stage.power_key()
+    go_on(stage)
+    return True
+
+
+def mains_in_time(stage, random):
+    """Power comes back before the machine has switched itself off: it waits that long after the drain."""
+    stage.power_key()
+    pause(random, 0.5, OFF_AFTER / 2)
+    stage.power_key()
+    go_on(stage)
+    return True
+
+
+def mains_twice(stage, random):
+    """Power comes back during the drain, and is lost again, for good."""
+    stage.power_key()
+    pause(random, SHORTEST_LOSS, 0.4)
+    stage.power_key()
+    pause(random, SHORTEST_LOSS, 0.6)
+    return mains(stage, random)
 
 
 def mains_short(stage, random):
@@ -147,11 +191,16 @@ def disk_reset(stage, random):
     return True
 
 
-class Fault:
-    """`modes`: where nothing acknowledged may be missing afterwards. `order_only`: where that may, but no disorder be seen."""
+HELD = ('held', 'held ordered')
+ALL = ('plain', 'through', *HELD)
 
-    def __init__(self, function, text, modes=('plain', 'through', 'held', 'held ordered'), order_only=()):
-        self.function, self.text, self.modes, self.order_only = function, text, modes, order_only
+
+class Fault:
+    """`modes`: where nothing acknowledged may be missing afterwards. `order_only`: where that may, but no disorder be seen.
+    `waits`: the machine waits for the mains to come back."""
+
+    def __init__(self, function, text, modes=ALL, order_only=(), waits=False):
+        self.function, self.text, self.modes, self.order_only, self.waits = function, text, modes, order_only, waits
 
     def inflict(self, stage, random):
         return self.function(stage, random)
@@ -160,9 +209,11 @@ class Fault:
 FAULTS = {
     'kill': Fault(kill, 'database or writer killed'),
     'panic': Fault(panic, 'guest kernel panic'),
-    'hang': Fault(hang, 'guest hangs, then the mains fail', ('through', 'held', 'held ordered')),
+    'hang': Fault(hang, 'guest hangs, then the mains fail', ('through', *HELD)),
     'reset': Fault(reset, 'VM reset'),
     'mains': Fault(mains, 'mains lost, power never returns'),
+    'mains-early': Fault(mains_early, 'mains lost, power returns early', HELD, waits=True),
+    'mains-in-time': Fault(mains_in_time, 'mains lost, power returns in time', HELD, waits=True),
     'mains-late': Fault(mains_late, 'mains lost, power returns late'),
     'mains-short': Fault(mains_short, 'mains lost, hold-up too short', ('through',), ('held ordered',)),
     'disk-transient': Fault(disk_transient, 'disk errors, transient'),
@@ -170,7 +221,8 @@ FAULTS = {
     'disk-sector': Fault(disk_sector, 'disk error, one sector'),
     'panic+mains': Fault(panic_mains, 'guest kernel panic and mains'),
     'kill+mains': Fault(kill_mains, 'writer killed and mains'),
-    'disk+mains': Fault(disk_mains, 'disk errors and mains', ('held', 'held ordered')),
+    'disk+mains': Fault(disk_mains, 'disk errors and mains', HELD),
+    'mains+mains': Fault(mains_twice, 'mains lost, back, lost again', HELD, waits=True),
     'disk+reset': Fault(disk_reset, 'disk errors and VM reset'),
 }
 
@@ -178,8 +230,6 @@ ABSENT = {
     'vmm': 'a VMM is not restarted yet',
     'driver': 'a disk driver is not restarted yet',
     'rapilog': 'RapiLog is not restarted yet',
-    'mains-early': 'power that returns during the drain is not noticed yet',
-    'mains-in-time': 'power that returns during the drain is not noticed yet',
 }
 
 

@@ -6,6 +6,7 @@ import time
 
 import disk as disks
 import host
+import inflict
 import machine
 
 TOOL = os.environ.get('QUOLL_TOOL', os.path.join(host.BUILD, 'host', 'tool', 'quoll'))
@@ -15,7 +16,7 @@ TIME_LIMIT = 300  # seconds of one machine; a rig that was killed leaves none be
 DESCRIPTION = '''# Written by tests/faults/stage.py.
 system: torture
 machine: {{cores: 3, memory: {machine_memory}}}
-power_fail: powerkey
+power_fail: {power}
 disks:
   disk0: {{{driver}file: "nbd+unix:///?socket={socket}"}}
 vms:
@@ -69,8 +70,11 @@ class Stage:
 
     def description(self):
         setting = self.setting
+        power = 'powerkey'
+        if inflict.FAULTS[setting.fault].waits:
+            power = f'{{powerkey: true, off_after: {inflict.OFF_AFTER} s}}'
         return DESCRIPTION.format(
-            driver='virtio: 0, ' if setting.driver == 'virtio' else '', socket=self.disk.socket_path,
+            power=power, driver='virtio: 0, ' if setting.driver == 'virtio' else '', socket=self.disk.socket_path,
             machine_memory=self.workload.machine_memory, memory=self.workload.memory, vcpus=setting.vcpus,
             kernel=self.workload.kernel(), initrd=self.workload.initrd(), command_line=self.workload.command_line,
             rapilog=self.rapilog(), volumes=self.volumes())
