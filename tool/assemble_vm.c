@@ -311,6 +311,17 @@ static void connect_supervisor(struct assembly *assembly, const struct vm *vm, u
     free(fault);
 }
 
+/* The doorbell of the VM that watches the mains. */
+static void connect_monitor(struct assembly *assembly, uint32_t vmm, uint32_t number)
+{
+    const struct power_settings *power = &assembly->description->power;
+    if (power->vm != number)
+        return;
+    add_own_doorbell(assembly, vmm, number, VMM_SLOT_MONITOR);
+    add_power_source(assembly, vmm);
+    assembly->supervisor_config.vm[number].goes_on = power->vm_goes_on;
+}
+
 #define SEEDED_BOOT_TIME UINT64_C(1767225600) /* 2026-01-01 00:00 UTC */
 
 static void fill_config(const struct vm *vm, struct vmm_config *config)
@@ -337,6 +348,7 @@ bool add_vm(struct assembly *assembly, const struct vm *vm, uint32_t number)
     struct guest guest = add_guest(assembly, vm, vmm);
     connect_console(assembly, vm, vmm, number);
     connect_supervisor(assembly, vm, vmm, number);
+    connect_monitor(assembly, vmm, number);
     add_vm_disks(assembly, vm, vmm, guest, &config);
     if (!add_payloads(assembly, vm, vmm, &config))
         return false;

@@ -157,6 +157,7 @@ struct power_settings {
     const char *interrupt;     /* `compatible` of a device tree node, or NULL: */
     uint32_t instance, number; /* which such node, which of its interrupts */
     uint32_t vm;               /* index into description.vms, or NO_POWER_VM */
+    bool vm_goes_on;           /* at loss of mains */
     uint64_t off_after;        /* ns */
 };
 

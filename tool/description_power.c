@@ -112,11 +112,13 @@ void read_power_vm(struct description *description)
         node_error(node, "there is no VM `%s` to tell of the mains%s%s%s", name,
                    near ? "; did you mean `" : "; write the name of one in `vms`", near ? near : "",
                    near ? "`?" : "");
-    } else if (uses_rapilog(&description->vms[power->vm])) {
+        return;
+    }
+    power->vm_goes_on = !uses_rapilog(&description->vms[power->vm]);
+    if (!power->vm_goes_on)
         node_warning(node,
                      "VM `%s` writes through RapiLog, so it stands still when it has told that the "
                      "mains are lost, and cannot tell that they are back; let a VM of its own "
                      "watch the mains",
                      name);
-    }
 }

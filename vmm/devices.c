@@ -31,6 +31,13 @@ static void start_disk(struct vm *vm, uint32_t number)
     attach(vm, VMM_SLOT_DISK + number, &vm->disk[number].device);
 }
 
+static void start_monitor(struct vm *vm)
+{
+    virtio_monitor_start(&vm->monitor, quoll_memory("power", sizeof(struct power_source)),
+                         quoll_handle("mains", QUOLL_OBJECT_CHANNEL));
+    attach(vm, VMM_SLOT_MONITOR, &vm->monitor.device);
+}
+
 void devices_start(struct vm *vm)
 {
     pl011_start(&vm->uart, &vm->vgic, &vm->console);
@@ -41,6 +48,8 @@ void devices_start(struct vm *vm)
     attach(vm, VMM_SLOT_ENTROPY, &vm->entropy.device);
     for (uint32_t i = 0; i < vm->disk_count; i++)
         start_disk(vm, i);
+    if (quoll_find(QUOLL_ENVIRONMENT_MEMORY, "power") != NULL)
+        start_monitor(vm);
 }
 
 void devices_reset(struct vm *vm)

@@ -20,6 +20,7 @@
 #include "virtio/block.h"
 #include "virtio/console.h"
 #include "virtio/entropy.h"
+#include "virtio/monitor.h"
 #include <quoll/config.h>
 #include <quoll/life.h>
 
@@ -72,6 +73,7 @@ struct vm {
     struct pl031 clock;
     struct virtio_console port;
     struct virtio_entropy entropy;
+    struct virtio_monitor monitor;
     struct virtio_block disk[VMM_MAX_DISKS];
     struct block_client link[VMM_MAX_DISKS];
 };

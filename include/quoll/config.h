@@ -134,11 +134,14 @@ struct powerkey_config {
  *   receives "doorbellS": QueueNotify of the virtio-mmio transport in slot S was written
  *   stream client "console"; block client "diskN" with mapped buffer config.disk[N].buffer; memory "queueN" where the disk's
  *   server serves the queue of disk N (quoll/guest_queue.h; there is no doorbell of its slot then)
- * Slots of virtio-mmio transports: 0 console, 1 entropy, 2 + N disk N. Slot S is at 0x0a00_0000 + S * 0x200 with SPI 16 + S. */
+ *   with memory "power": a source of the mains signal (struct power_source, quoll/power.h; channel "mains")
+ * Slots of virtio-mmio transports: 0 console, 1 entropy, 2 + N disk N, 10 the doorbell of a VM that watches the mains. Slot S is at 0x0a00_0000 + S * 0x200 with SPI 16 + S. */
 #define VMM_SLOT_CONSOLE 0
 #define VMM_SLOT_ENTROPY 1
 #define VMM_SLOT_DISK 2
 #define VMM_MAX_DISKS 8
+#define VMM_SLOT_MONITOR (VMM_SLOT_DISK + VMM_MAX_DISKS)
+#define VMM_SLOTS (VMM_SLOT_MONITOR + 1)
 struct vmm_config {
     char name[QUOLL_NAME_SIZE];
     uint32_t vcpu_count;

@@ -220,6 +220,24 @@ static void a_source_of_the_mains_signal_can_say_so_and_no_more(void **state)
     discard(&made);
 }
 
+static void only_the_vm_that_is_named_may_ring_for_the_mains(void **state)
+{
+    struct made made = make_good("power_fail: {vm: ups}\n"
+                                 "vms:\n"
+                                 "  db: {kernel: Image, memory: 64 MiB}\n"
+                                 "  ups: {kernel: Image, memory: 64 MiB}\n");
+    const struct supervisor_config *supervisor = config(&made, "supervisor");
+    assert_int_equal(supervisor->power_count, 1);
+    assert_int_equal(supervisor->vm[0].goes_on, 0);
+    assert_int_equal(supervisor->vm[1].goes_on, 1);
+    assert_true(has_object(&made, "vmm.ups", "mains", QUOLL_OBJECT_CHANNEL));
+    assert_non_null(mapping(&made, "vmm.ups", "power"));
+    assert_false(has_object(&made, "vmm.db", "mains", QUOLL_OBJECT_CHANNEL));
+    assert_null(mapping(&made, "vmm.db", "power"));
+    assert_int_equal(component(&made, "powerkey"), UINT32_MAX);
+    discard(&made);
+}
+
 static void data_is_mapped_only_where_it_is_touched(void **state)
 {
     struct made made = make_good(LINUX);
@@ -374,6 +392,7 @@ int main(void)
         cmocka_unit_test(the_disk_path_is_configured_end_to_end),
         cmocka_unit_test(the_dump_area_is_one_more_disk_of_rapilogs),
         cmocka_unit_test(a_source_of_the_mains_signal_can_say_so_and_no_more),
+        cmocka_unit_test(only_the_vm_that_is_named_may_ring_for_the_mains),
         cmocka_unit_test(data_is_mapped_only_where_it_is_touched),
         cmocka_unit_test(nothing_is_writable_and_executable_but_guest_memory),
         cmocka_unit_test(guest_payloads_lie_outside_the_checked_part),

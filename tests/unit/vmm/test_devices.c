@@ -4,6 +4,7 @@
 #include "pl031.h"
 #include "virtio/console.h"
 #include "virtio/entropy.h"
+#include "virtio/monitor.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,8 @@ static struct pl011 uart;
 static struct pl031 wall_clock;
 static struct virtio_console port;
 static struct virtio_entropy entropy;
+static struct virtio_monitor monitor;
+static struct power_source power;
 static struct random generator;
 static struct driver driver;
 
@@ -40,6 +43,10 @@ static int setup(void **state)
     attach(&port.device);
     virtio_entropy_start(&entropy, &generator);
     attach(&entropy.device);
+    memset(&monitor, 0, sizeof(monitor));
+    power.lost = 0;
+    virtio_monitor_start(&monitor, &power, 3);
+    attach(&monitor.device);
     return 0;
 }
 
@@ -395,6 +402,73 @@ static void input_goes_to_the_console_that_speaks(void **state)
     assert_int_equal(used.length, 1);
 }
 
+/* ---- The doorbell of a VM that watches the mains ---- */
+
+/* What the guest writes, in as many buffers as there are texts. */
+static void ring(const char *const texts[], uint32_t count)
+{
+    struct driver_queue *queue = &driver.queue[1];
+    struct used used;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t length = (uint32_t)strlen(texts[i]);
+        struct buffer buffer = {driver_allocate(&driver, length), length, false};
+        memcpy(at(buffer.address), texts[i], length);
+        driver_add(&driver, queue, &buffer, 1, false);
+    }
+    monitor.device.notify(&monitor.device);
+    for (uint32_t i = 0; i < count; i++)
+        assert_true(driver_take_used(queue, &used));
+}
+
+#define RING(...)                                                                                  \
+    ring((const char *const[]){__VA_ARGS__}, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *))
+
+static void a_guest_rings_lost_and_back(void **state)
+{
+    driver_start(&driver, &monitor.device, VIRTIO_F_COMMON);
+    uint32_t before = fake.signals;
+    RING("mains lost\r\n"); /* as a terminal writes it */
+    assert_int_equal(power.lost, 1);
+    assert_int_equal(fake.signals, before + 1);
+    RING("mai", "ns ", "back", "\n");
+    assert_int_equal(power.lost, 0);
+    RING("mains back\nmains lost\n");
+    assert_int_equal(power.lost, 1);
+    virtio_reset(&monitor.device);
+    assert_int_equal(power.lost, 1); /* what was said stays said */
+}
+
+static void whatever_else_a_guest_writes_rings_nothing(void **state)
+{
+    static char flood[600];
+    memset(flood, 'm', sizeof(flood) - 1);
+    driver_start(&driver, &monitor.device, VIRTIO_F_COMMON);
+    uint32_t before = fake.signals;
+    RING("mains", "\n", "Mains lost\n", "mains lost ", "\n", "\n\n", " mains lost\n");
+    RING(flood);
+    RING("mains lost\n"); /* the end of the flood's line */
+    for (int i = 0; i < 100; i++)
+        RING("x\n");
+    assert_int_equal(power.lost, 0);
+    assert_int_equal(fake.signals, before);
+    uint32_t lines = 0;
+    for (const char *at = fake.log; (at = strstr(at, "no command")) != NULL; at++)
+        lines++;
+    assert_in_range(lines, 1, 8); /* a guest must not flood the log */
+    RING("mains lost\n");
+    assert_int_equal(power.lost, 1);
+}
+
+static void half_a_line_is_forgotten_with_a_reset(void **state)
+{
+    driver_start(&driver, &monitor.device, VIRTIO_F_COMMON);
+    RING("mains lo");
+    virtio_reset(&monitor.device);
+    driver_start(&driver, &monitor.device, VIRTIO_F_COMMON);
+    RING("st\n");
+    assert_int_equal(power.lost, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -419,6 +493,9 @@ int main(void)
         cmocka_unit_test_setup(output_reaches_the_stream, setup),
         cmocka_unit_test_setup(output_waits_for_a_full_stream, setup),
         cmocka_unit_test_setup(input_goes_to_the_console_that_speaks, setup),
+        cmocka_unit_test_setup(a_guest_rings_lost_and_back, setup),
+        cmocka_unit_test_setup(whatever_else_a_guest_writes_rings_nothing, setup),
+        cmocka_unit_test_setup(half_a_line_is_forgotten_with_a_reset, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
