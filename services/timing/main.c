@@ -4,7 +4,10 @@
  * been done (pace.h), times the dilation, by the machine's own clock.
  *
  * Its use over a slow disk outside the machine: QEMU's -icount makes the machine's clock count instructions, so a disk
- * whose delays follow that clock makes whole measurements independent of the host's speed and load.
+ * whose delays follow that clock makes whole measurements independent of the host's speed and load. With "sleep=off" that clock jumps
+ * to the next timer whenever all CPUs are idle, so no delay costs real time; but the disk outside works in real time,
+ * and an idle machine would jump arbitrarily far while it does. So as long as a request is under way there is a timer: at the
+ * time when it is due, and from then on every LATE_NS.
  */
 #include "pace.h"
 
@@ -13,6 +16,7 @@
 #include <string.h>
 
 #define NONE UINT64_MAX
+#define LATE_NS 20000 /* how soon one looks again for an answer that is late */
 
 struct passage {
     uint64_t id;  /* the client's */
@@ -104,21 +108,23 @@ static void lose_disk(void)
     block_server_failed(&timing.client, timing.disk.reason);
 }
 
-/* Completes what is due. Returns when the next answered passage is, ticks, or NONE. */
+/* Completes what is due. Returns when to look again, ticks, or NONE. */
 static uint64_t complete_due(void)
 {
     uint64_t now = quoll_now(), next = NONE;
+    uint64_t soon = now + quoll_ticks_from_ns(LATE_NS);
     for (uint32_t i = 0, left = timing.under_way; left > 0; i++) {
         struct passage *passage = &timing.passage[i];
         if (!passage->in_use)
             continue;
         left--;
-        if (!passage->answered)
-            continue;
-        if (passage->due <= now)
+        if (passage->answered && passage->due <= now) {
             end_passage(passage);
-        else if (passage->due < next)
-            next = passage->due;
+            continue;
+        }
+        uint64_t look = passage->due > now ? passage->due : soon;
+        if (look < next)
+            next = look;
     }
     return next;
 }
