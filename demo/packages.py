@@ -98,7 +98,7 @@ def configure(tree):
         shutil.copy(f'{tree}/usr/share/base-passwd/{name}.master', f'{tree}/etc/{name}')
     append(f'{tree}/etc/passwd', f'postgres:x:{POSTGRES_ID}:{POSTGRES_ID}:PostgreSQL:/var/lib/postgresql:/bin/bash\n')
     append(f'{tree}/etc/group', f'postgres:x:{POSTGRES_ID}:\n')
-    append(f'{tree}/etc/fstab', 'LABEL=root / ext4 noatime 0 1\nLABEL=wal /var/lib/postgresql/wal ext4 noatime 0 2\n')
+    append(f'{tree}/etc/fstab', 'LABEL=root / ext4 noatime 0 1\nLABEL=wal /var/lib/postgresql/wal ext4 noatime,lazytime 0 2\n')
     os.makedirs(f'{tree}/var/lib/postgresql/15', exist_ok=True)
     os.makedirs(f'{tree}/var/lib/postgresql/wal', exist_ok=True)
     for name in LEFT_OUT:
