@@ -40,7 +40,7 @@ class ModelledDisk:
             ['nbdkit', '--foreground', '--unix', self.socket_path, '--threads', '4', host.find_plugin(),
              f'file={image}', f'disk={kind}', f'dilation={dilation}', 'reads=free', f'seed={seed}',
              f'control={self.control_path}', *more], stdout=self.log, stderr=self.log, start_new_session=True)
-        host.living.add(self)
+        host.began(self)
         for _ in range(500):
             if os.path.exists(self.socket_path) and os.path.exists(self.control_path):
                 return
@@ -79,12 +79,15 @@ class ModelledDisk:
     def entry(self):
         return f'{{file: "nbd+unix:///?socket={self.socket_path}"}}'
 
+    def cpu_seconds(self):
+        return host.cpu_seconds(self.process.pid)
+
     def kill(self):
         self.process.kill()
         self.process.wait()
 
     def stop(self):
-        host.living.discard(self)
+        host.ended(self)
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:

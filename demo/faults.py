@@ -15,24 +15,27 @@ import jobs
 import systems
 
 CLIENTS = 4
-AT_ONCE = 2  # machines
 KINDS = {'kill': 'PostgreSQL killed with SIGKILL', 'panic': 'guest kernel panic', 'mains': 'mains cut'}
 MODES = {'through': ('plain', 'on'), 'async': ('plain', 'off'), 'rapilog': ('rapilog', 'on'),
          'unsafe_no_drain': ('unsafe', 'on')}
+
+# Seconds, about, for each round.
+COST = {'kill': 15, 'panic': 40, 'mains': 25}
 
 VCPUS = '[1, 2]'
 HOLD_UP_MS = 15000  # a small UPS
 # What the witness sees has passed through an emulated UART, so it is some tenths of a second old. While transactions are acknowledged
 # that the mains will be cut from, the disk is so much slower that it is further behind than that, or nothing that was seen could be
 # lost, whatever RapiLog did.
-SLOWER = {'through': 10, 'async': 40, 'rapilog': 100, 'unsafe_no_drain': 100}
+SLOWER = {'through': 10, 'async': 40, 'rapilog': 100, 'unsafe_no_drain': 250}
 
 
 class Round:
-    """One fault: the machine before, the machine after, and the count."""
+    """One fault: the machine before, the machine after, and the count. `next_setting`: of the round that follows, so that
+    where a fault ends the machine, the one that counts can be the one that goes on."""
 
-    def __init__(self, rig, machine, mode):
-        self.rig, self.machine, self.mode = rig, machine, mode
+    def __init__(self, rig, machine, mode, next_setting):
+        self.rig, self.machine, self.mode, self.next_setting = rig, machine, mode, next_setting
 
     def start_load(self):
         """Every client inserts from the first number that is not in the table."""
@@ -83,7 +86,7 @@ class Rig:
 
     def fault_panic(self, this):
         this.machine.tell('panic')
-        this.machine.wait_ready()
+        this.machine.wait_ready(patience=300)
         this.machine.ask('start', patience=300)
 
     def fault_mains(self, this):
@@ -96,50 +99,48 @@ class Rig:
         this.machine.kill()
         self.disk.restore()
         self.disk.slow_down(1)
-        this.machine = self.systems.boot(setting, self.disk)
+        this.machine = self.systems.boot(this.next_setting, self.disk)
 
-    def rounds(self, machine, mode, kind, count):
-        """`count` rounds of one fault. Returns the machine that is up afterwards, and the result's row."""
-        acknowledged = lost = 0
-        for number in range(count):
-            this = Round(self, machine, mode)
+
+def check(machine):
+    machine.ask('check', patience=300)
+    host.say("  after the faults on RapiLog the database is whole: indexes match their tables, pgbench's sums agree")
+
+
+def run_chain(name, wanted, seed):
+    """Rounds, as (mode, kind), one after the other on one disk. Returns the results' rows."""
+    disk = disks.ModelledDisk(guest_disk.fresh_copy(f'{name}.raw'), '7200rpm', 1, seed)
+    rig = Rig(systems.Systems(name, VCPUS, HOLD_UP_MS), disk, seed)
+    settings = [MODES[mode][0] for mode, _ in wanted]
+    machine, rows = None, {}
+    try:
+        machine = rig.systems.boot(settings[0], disk)
+        for number, (mode, kind) in enumerate(wanted):
+            this = Round(rig, machine, mode, (settings + ['plain'])[number + 1])
             try:
                 seen, missing = this.run(kind)
             finally:
                 machine = this.machine
-            host.say(f'  {KINDS[kind]}, {mode}, round {number + 1}: {seen} acknowledged, {missing} missing')
-            acknowledged += seen
-            lost += missing
-        return machine, {'kind': kind, 'mode': mode, 'rounds': count, 'acknowledged': acknowledged, 'lost': lost,
-                         'disk': self.disk.kind}
-
-
-def run_on(name, setting, wanted, seed):
-    """Faults on one disk, one machine after the other. Returns the results' rows."""
-    disk = disks.ModelledDisk(guest_disk.fresh_copy(f'{name}.raw'), '7200rpm', 1, seed)
-    rig = Rig(systems.Systems(name, VCPUS, HOLD_UP_MS), disk, seed)
-    machine, rows = None, []
-    try:
-        machine = rig.systems.boot(setting, disk)
-        for mode, kind, rounds in wanted:
-            machine, row = rig.rounds(machine, mode, kind, rounds)
-            rows.append(row)
-        if setting == 'rapilog':
-            machine.ask('check', patience=300)
-            host.say("  after these the database is whole: indexes match their tables, pgbench's sums agree")
+            row = rows.setdefault((mode, kind), {'kind': kind, 'mode': mode, 'rounds': 0, 'acknowledged': 0, 'lost': 0,
+                                                 'disk': disk.kind})
+            row['rounds'] += 1
+            row['acknowledged'] += seen
+            row['lost'] += missing
+            host.say(f'  {KINDS[kind]}, {mode}, round {row["rounds"]}: {seen} acknowledged, {missing} missing')
+            if mode == 'rapilog' and 'rapilog' not in [later for later, _ in wanted[number + 1:]]:
+                check(machine)
     finally:
         if machine and machine.running():
             machine.kill()
         disk.stop()
-    return rows
+    return list(rows.values())
 
 
-def run(rounds, seed):
-    host.say(f'faults: the log on RapiLog, and for comparison on the plain disk, {AT_ONCE} machines at a time')
-    wanted = [('rapilog', [('rapilog', 'kill', rounds), ('rapilog', 'panic', rounds)]),
-              ('rapilog', [('rapilog', 'mains', rounds)]),
-              ('plain', [('through', 'mains', 1), ('async', 'mains', rounds)]),
-              ('unsafe', [('unsafe_no_drain', 'mains', 1)])]
-    runs = [functools.partial(run_on, f'faults-{number}', setting, faults, seed + number)
-            for number, (setting, faults) in enumerate(wanted)]
-    return [row for rows in jobs.Jobs(runs).run(AT_ONCE) for row in rows]
+def jobs_of(rounds, seed):
+    """Two disks. On the second the mains are cut again and again; the loss that may leave a database in pieces comes last."""
+    chains = [[('rapilog', 'kill')] * rounds + [('rapilog', 'panic')] * rounds,
+              [('rapilog', 'mains')] * rounds + [('through', 'mains')] + [('async', 'mains')] * rounds
+              + [('unsafe_no_drain', 'mains')]]
+    return [jobs.Job(f'faults, disk {number}', sum(COST[kind] for _, kind in chain),
+                     functools.partial(run_chain, f'faults-{number}', chain, seed + number))
+            for number, chain in enumerate(chains, 1)]

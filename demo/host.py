@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -17,8 +18,34 @@ class Failure(Exception):
     """Something the user must know, in the user's words."""
 
 
-# What runs, with a method kill(): ended with the demo, however that ends.
-living = set()
+# What runs, with methods kill() and cpu_seconds(): ended with the demo, however that ends. With the thread that started it.
+living = {}
+
+
+def began(thing):
+    living[thing] = threading.current_thread()
+
+
+def ended(thing):
+    living.pop(thing, None)
+
+
+def living_of(thread):
+    return [thing for thing, starter in list(living.items()) if starter is thread]
+
+
+def cpu_seconds(pid):
+    """What a process of ours and its children have used so far."""
+    ticks = 0
+    try:
+        with open(f'/proc/{pid}/task/{pid}/children', encoding='ascii') as children:
+            processes = [str(pid)] + children.read().split()
+        for process in processes:
+            with open(f'/proc/{process}/stat', encoding='ascii', errors='replace') as stat:
+                ticks += sum(int(field) for field in stat.read().rsplit(')', 1)[1].split()[11:15])
+    except OSError:  # it has just ended
+        pass
+    return ticks / os.sysconf('SC_CLK_TCK')
 
 
 def end_all():
@@ -26,10 +53,15 @@ def end_all():
         thing.kill()
 
 
+def passed():
+    """Seconds since the start."""
+    return time.monotonic() - STARTED
+
+
 def say(text):
     """A progress line, with the time since the start."""
-    passed = int(time.monotonic() - STARTED)
-    print(f'[{passed // 60}:{passed % 60:02}] {text}', flush=True)
+    seconds = int(passed())
+    print(f'[{seconds // 60}:{seconds % 60:02}] {text}', flush=True)
 
 
 def run(what, command, **more):

@@ -1,15 +1,39 @@
-"""Several things at a time."""
+"""Several things at a time, and when each ran and how much of the host's CPUs it took."""
 
 import threading
+import time
+
+import host
+
+SAMPLE_S = 0.25
 
 
-class Jobs:
-    """Runs functions, so many at once. The first failure keeps further ones from starting, and is what run() raises."""
+class Job:
+    """Something to do. `cost`: about how long it takes, in any unit; the longest is begun first, so that none is left over at the end."""
+
+    def __init__(self, name, cost, function):
+        self.name, self.cost, self.function = name, cost, function
+        self.result = None
+        self.begun = self.ended = 0.0
+        self.used = {}  # CPU seconds of each of its machines, as last seen
+
+    def sample(self, thread):
+        for machine in host.living_of(thread):
+            self.used[machine] = max(machine.cpu_seconds(), self.used.get(machine, 0))
+
+    def timing(self):
+        return {'job': self.name, 'begin_s': round(self.begun, 1), 'end_s': round(self.ended, 1),
+                'cpu_s': round(sum(self.used.values()), 1)}
+
+
+class Pool:
+    """Runs jobs, so many at once. The first failure keeps further ones from starting, and is what run() raises."""
 
     def __init__(self, jobs):
-        self.waiting = list(enumerate(jobs))
-        self.results = [None] * len(self.waiting)
+        self.jobs = jobs
+        self.waiting = sorted(jobs, key=lambda job: -job.cost)
         self.lock = threading.Lock()
+        self.running = {}  # thread to job
         self.failure = None
 
     def next(self):
@@ -17,20 +41,24 @@ class Jobs:
             return None if self.failure or not self.waiting else self.waiting.pop(0)
 
     def work(self):
+        thread = threading.current_thread()
         while job := self.next():
-            number, function = job
+            self.running[thread] = job
+            job.begun = host.passed()
             try:
-                self.results[number] = function()
+                job.result = job.function()
             except BaseException as failure:  # for the caller of run()
                 with self.lock:
                     self.failure = self.failure or failure
+            job.ended = host.passed()
 
     def run(self, at_once):
         workers = [threading.Thread(target=self.work, daemon=True) for _ in range(at_once)]
         for worker in workers:
             worker.start()
-        for worker in workers:
-            worker.join()
+        while any(worker.is_alive() for worker in workers):
+            for thread, job in list(self.running.items()):
+                job.sample(thread)
+            time.sleep(SAMPLE_S)
         if self.failure:
             raise self.failure
-        return self.results

@@ -1,7 +1,8 @@
 """The load: pgbench in the guest, in three settings on each disk.
 
 Runs under -icount: the machine's clock counts the instructions of all its CPUs, so neither the host's speed nor its other
-work is in the figures, and two machines can be measured side by side. The disk's delays follow the same clock.
+work is in the figures, and several machines can be measured side by side. The disk's delays follow the same clock, which jumps over
+time in which the machine only waits.
 """
 
 import functools
@@ -19,7 +20,6 @@ SCRIPTS = {'insert': 'single-row inserts', 'pgbench': 'pgbench -N'}
 # Mode: which system, and synchronous_commit.
 MODES = {'through': ('plain', 'on'), 'async': ('plain', 'off'), 'rapilog': ('rapilog', 'on'), 'ideal': ('bare', 'on')}
 KINDS = ('7200rpm', 'consumer-ssd', 'plp-nvme')
-AT_ONCE = 3  # machines; each keeps at most one CPU of the host busy, and waits for its disk in between
 
 # Under -icount the machine's CPUs take turns, so a second one would add nothing but its own work.
 VCPUS = '[1]'
@@ -27,11 +27,14 @@ VCPUS = '[1]'
 # FLUSH may have to write out all that other volumes have left in its cache. 16 ms is what an ATX supply must give.
 HOLD_UP_MS = {'7200rpm': 3000, 'consumer-ssd': 16, 'plp-nvme': 16}
 
+# Seconds of a CPU, about, for each load, and for the start of a machine.
+COST = {'plain': 15, 'rapilog': 15, 'bare': 8, 'boot': 8}
+
 # Transactions of one run, all clients together: enough for a 99th percentile where they are quick, few where each
 # waits for a disk.
-TRANSACTIONS = 800
-TRANSACTIONS_THROUGH = {'7200rpm': 24, 'consumer-ssd': 80, 'plp-nvme': 200}
-SLOW_SCRIPT = {'insert': 1, 'pgbench': 4}  # its transactions are that many times as long
+TRANSACTIONS = 400
+TRANSACTIONS_THROUGH = {'7200rpm': 48, 'consumer-ssd': 80, 'plp-nvme': 200}
+SLOW_SCRIPT = {'insert': 1, 'pgbench': 2}  # its transactions are that many times as long
 
 
 class Plan:
@@ -63,6 +66,7 @@ def measure(guest, script, clients, transactions, synchronous):
 
 def row(plan, mode, script, clients, runs):
     return {'disk': plan.kind, 'clients': clients, 'mode': mode, 'script': script,
+            'transactions': clients * plan.transactions(mode, script, clients),
             'tps': round(statistics.median(run[0] for run in runs), 2),
             'p50_ms': round(statistics.median(run[1] for run in runs), 3),
             'p99_ms': round(statistics.median(run[2] for run in runs), 3),
@@ -96,20 +100,17 @@ def run_setting(plan, setting, dilation):
         rig = systems.Systems(name, VCPUS, HOLD_UP_MS[plan.kind] * dilation, ['--icount', machine.ICOUNT])
         guest = rig.boot(setting, disks.TimedDisk(image, plan.kind, dilation))
     try:
-        rows = run_loads(guest, plan, [mode for mode, (needed, _) in MODES.items() if needed == setting])
-        guest.power_off()
+        return run_loads(guest, plan, [mode for mode, (needed, _) in MODES.items() if needed == setting])
     finally:
         if guest.running():
             guest.kill()
         os.unlink(image)
-    return rows
 
 
-def run(full, dilation):
-    """All loads. Returns the rows of the disks, and those of the ideal disk that knows no delay, on bare QEMU."""
+def jobs_of(full, dilation):
+    """A job for each machine. Their results are rows; those of mode "ideal" are of bare QEMU, with a disk that knows no delay."""
     all_plans = plans(full)
-    host.say(f'loads: the log on the plain disk and on RapiLog, {AT_ONCE} machines at a time')
     ideal = Plan('ideal', all_plans[0].loads, all_plans[0].repeats, all_plans[0].scale)
-    pairs = [(plan, setting) for plan in all_plans for setting in ('rapilog', 'plain')] + [(ideal, 'bare')]
-    results = jobs.Jobs([functools.partial(run_setting, plan, setting, dilation) for plan, setting in pairs]).run(AT_ONCE)
-    return [line for lines in results[:-1] for line in lines], results[-1]
+    pairs = [(plan, setting) for plan in all_plans for setting in ('plain', 'rapilog')] + [(ideal, 'bare')]
+    return [jobs.Job(f'load, {plan.kind}, {setting}', COST[setting] * len(plan.loads) + COST['boot'],
+                     functools.partial(run_setting, plan, setting, dilation)) for plan, setting in pairs]

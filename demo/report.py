@@ -13,8 +13,8 @@ MODE_NAMES = {'through': 'plain disk, synchronous', 'rapilog': 'RapiLog, synchro
 MODE_ORDER = ('through', 'rapilog', 'async')
 
 
-def save(loads, ideal, faults, dilation, seed):
-    results = {'load': loads, 'ideal': ideal, 'faults': faults, 'dilation': dilation, 'seed': seed}
+def save(loads, ideal, faults, dilation, seed, timings):
+    results = {'load': loads, 'ideal': ideal, 'faults': faults, 'dilation': dilation, 'seed': seed, 'timings': timings}
     with open(RESULTS + '.new', 'w', encoding='utf-8') as out:
         json.dump(results, out, indent=1)
         out.write('\n')
@@ -35,7 +35,7 @@ def ratio(rate, base):
 
 def load_table(loads, ideal):
     best = {(row['script'], row['clients']): row['tps'] for row in ideal}
-    lines = ['', f'{"disk":13} {"load":19} {"clients":>7}  {"log on":35} {"tps":>8} {"p50 ms":>8} {"p99 ms":>8} '
+    lines = ['', f'{"disk":13} {"load":19} {"clients":>7}  {"log on":35} {"count":>5} {"tps":>8} {"p50 ms":>8} {"p99 ms":>8} '
              f'{"vs plain":>9} {"vs async":>9} {"vs ideal":>9}']
     for (disk, script, clients), modes in groups(loads).items():
         bases = [modes.get('through', {}).get('tps'), modes.get('async', {}).get('tps'), best.get((script, clients))]
@@ -44,9 +44,15 @@ def load_table(loads, ideal):
                 continue
             row = modes[mode]
             ratios = ' '.join(f'{ratio(row["tps"], base):>9}' for base in bases)
-            lines.append(f'{disk:13} {load.SCRIPTS[script]:19} {clients:7}  {MODE_NAMES[mode]:35} {row["tps"]:8.1f} '
+            lines.append(f'{disk:13} {load.SCRIPTS[script]:19} {clients:7}  {MODE_NAMES[mode]:35} {row["transactions"]:5} {row["tps"]:8.1f} '
                          f'{row["p50_ms"]:8.2f} {row["p99_ms"]:8.2f} {ratios}')
     return lines
+
+
+def timing_table(timings):
+    lines = ['', f'{"job":32} {"begin s":>8} {"end s":>8} {"CPU s":>8}']
+    lines += [f'{row["job"]:32} {row["begin_s"]:8.1f} {row["end_s"]:8.1f} {row["cpu_s"]:8.1f}' for row in timings]
+    return '\n'.join(lines)
 
 
 def fault_table(faults):
@@ -63,9 +69,10 @@ def table(loads, ideal, faults, dilation):
     lines += fault_table(faults) if faults else []
     lines += ['', 'Emulation: QEMU, its clock counting the instructions of all CPUs at four nanoseconds each (-icount). That is '
               f'{dilation} times slower than', f'this host, so the disk is modelled {dilation} times slower as well (time dilation), '
-              'and ratios mean what they would on hardware.', 'Reads take no time in the disk model; writes and flushes do. '
-              '"ideal": bare QEMU without Quoll, synchronous, on a disk that', 'takes no time at all: more than that no disk '
-              'can give. The faults run by the host\'s clock.']
+              'and ratios mean what they would on hardware. Idle time passes at once.', 'Reads take no time in the disk model; '
+              'writes and flushes do. "count": transactions of one run; each figure is the median of several runs.',
+              '"ideal": bare QEMU without Quoll, synchronous, on a disk that takes no time but what the host\'s file needs. '
+              'The faults run by the', 'host\'s clock.']
     return '\n'.join(lines)
 
 
