@@ -20,10 +20,13 @@ class Failure(Exception):
 
 # What runs, with methods kill() and cpu_seconds(): ended with the demo, however that ends. With the thread that started it.
 living = {}
+ending = threading.Event()
 
 
 def began(thing):
     living[thing] = threading.current_thread()
+    if ending.is_set():
+        thing.kill()
 
 
 def ended(thing):
@@ -49,6 +52,7 @@ def cpu_seconds(pid):
 
 
 def end_all():
+    ending.set()
     for thing in list(living):
         thing.kill()
 

@@ -27,7 +27,7 @@ class Job:
 
 
 class Pool:
-    """Runs jobs, so many at once. The first failure keeps further ones from starting, and is what run() raises."""
+    """Runs jobs, so many at once. The first failure is what run() raises, at once; what still runs is ended with the demo."""
 
     def __init__(self, jobs):
         self.jobs = jobs
@@ -56,7 +56,7 @@ class Pool:
         workers = [threading.Thread(target=self.work, daemon=True) for _ in range(at_once)]
         for worker in workers:
             worker.start()
-        while any(worker.is_alive() for worker in workers):
+        while not self.failure and any(worker.is_alive() for worker in workers):
             for thread, job in list(self.running.items()):
                 job.sample(thread)
             time.sleep(SAMPLE_S)

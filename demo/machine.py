@@ -107,9 +107,9 @@ class Machine:
             os.unlink(control_path)
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
                                         start_new_session=True, env=environment)
-        host.began(self)
         self.reader = threading.Thread(target=self.read_console, daemon=True)
         self.reader.start()
+        host.began(self)
 
     def read_console(self):
         for raw in self.process.stdout:
