@@ -41,6 +41,10 @@ class PackageSource:
         return run(['apt-cache', *self.options, 'depends', '--no-recommends', '--no-suggests', name], self.folder)
 
     def unpack(self, name, tree):
-        run(['apt-get', *self.options, '-q', 'download', name], self.folder)
-        for package in glob.glob(f'{self.folder}/{name}_*.deb'):
-            run(['dpkg-deb', '-x', package, tree], self.folder)
+        self.unpack_all([name], tree)
+
+    def unpack_all(self, names, tree):
+        run(['apt-get', *self.options, '-q', 'download', *names], self.folder)
+        for name in names:
+            for package in glob.glob(f'{self.folder}/{name}_*.deb'):
+                run(['dpkg-deb', '-x', package, tree], self.folder)

@@ -105,10 +105,20 @@ class Machine:
 
     def wait_for_log(self, text):
         """Until the log has the text once more than at the last call for it."""
+        self.wait_for(text, self.read_log)
+
+    def wait_for_stream(self, vm, text):
+        """The same for the output of a VM that is not on the console; with --streams FOLDER of the test's own folder."""
+        def read():
+            with open(path(vm + '.txt'), encoding='utf-8', errors='replace') as stream:
+                return stream.read()
+        self.wait_for(text, read)
+
+    def wait_for(self, text, read):
         self.awaited[text] = self.awaited.get(text, 0) + 1
-        while self.read_log().count(text) < self.awaited[text]:
+        while read().count(text) < self.awaited[text]:
             if self.process.poll() is not None:
-                raise Failure(f'the run ended without {text!r} in its log\n{self.finish().show()}')
+                raise Failure(f'the run ended without {text!r}\n{self.finish().show()}')
             time.sleep(0.05)
 
     def qmp(self, command):
