@@ -180,6 +180,15 @@ static const char *find_blocks(const struct device *device, uint64_t features,
     return NULL;
 }
 
+/* A client can ask for whole blocks only: what the device tells beyond them is not there. */
+static void keep_whole_blocks(struct block_geometry *geometry)
+{
+    bool whole = (geometry->abilities & BLOCK_WHOLE_BLOCKS) != 0;
+    uint32_t block_sectors = whole ? geometry->physical_block / BLOCK_SECTOR : 1;
+    geometry->sectors -= geometry->sectors % block_sectors;
+    geometry->max_sectors -= geometry->max_sectors % block_sectors;
+}
+
 /* The two halves belong together when the generation is the same before and after (4.1.4.3.1). */
 static bool read_capacity(const struct device *device, uint64_t *sectors)
 {
@@ -198,12 +207,16 @@ static const char *find_geometry(struct device *device, uint64_t features)
     geometry.max_sectors = BLOCK_MAX_SECTORS;
     if (!read_capacity(device, &geometry.sectors))
         return "the device's capacity does not stop changing";
-    if (geometry.sectors == 0 || geometry.sectors > UINT64_MAX / BLOCK_SECTOR)
-        return "the device has no capacity that is possible";
     if (features & FEATURE_SIZE_MAX) {
         uint32_t most = read32(device->config, CONFIG_SIZE_MAX) / BLOCK_SECTOR;
         geometry.max_sectors = most < BLOCK_MAX_SECTORS ? most : BLOCK_MAX_SECTORS;
     }
+    const char *problem = find_blocks(device, features, &geometry);
+    if (problem != NULL)
+        return problem;
+    keep_whole_blocks(&geometry);
+    if (geometry.sectors == 0 || geometry.sectors > UINT64_MAX / BLOCK_SECTOR)
+        return "the device has no capacity that is possible";
     if (geometry.max_sectors == 0)
         return "the device takes no data in one piece";
     /* A device that offers no FLUSH has no cache that could lose something (5.2.5.2). */
@@ -211,9 +224,8 @@ static const char *find_geometry(struct device *device, uint64_t features)
         geometry.abilities |= BLOCK_VOLATILE_CACHE;
     if (features & FEATURE_READ_ONLY)
         geometry.abilities |= BLOCK_IS_READ_ONLY;
-    const char *problem = find_blocks(device, features, &geometry);
     device->geometry = geometry;
-    return problem;
+    return NULL;
 }
 
 const char *device_start(struct device *device)

@@ -58,6 +58,8 @@ static void check_geometry(void)
     HOLDS(block >= 512 && block <= 65536 && (block & (block - 1)) == 0);
     HOLDS(geometry->sectors != 0 && geometry->sectors <= UINT64_MAX / BLOCK_SECTOR);
     HOLDS(geometry->max_sectors != 0 && geometry->max_sectors <= BLOCK_MAX_SECTORS);
+    uint32_t unit = geometry->abilities & BLOCK_WHOLE_BLOCKS ? block / BLOCK_SECTOR : 1;
+    HOLDS(geometry->sectors % unit == 0 && geometry->max_sectors % unit == 0);
     HOLDS(device.queue_size >= DEVICE_CHAIN && device.queue_size <= DEVICE_QUEUE &&
           (device.queue_size & (device.queue_size - 1)) == 0);
     uint64_t doorbell = (uint64_t)((volatile uint8_t *)device.doorbell - registers);

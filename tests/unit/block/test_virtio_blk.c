@@ -297,6 +297,24 @@ static void larger_blocks_are_told_to_clients(void **state)
     assert_true(f->device.geometry.abilities & BLOCK_WHOLE_BLOCKS);
 }
 
+/* Clients name whole blocks only. A device may tell of parts beside them, or of nothing else. */
+static void what_is_no_whole_block_is_not_there(void **state)
+{
+    struct fixture *f = *state;
+    put(f->common, COMMON_DEVICE_FEATURE, MODERN | FEATURE_BLOCK_SIZE | FEATURE_SIZE_MAX, 4);
+    put(f->config, CONFIG_BLOCK_SIZE, 4096, 4);
+    put(f->config, CONFIG_SIZE_MAX, 3 * 4096 + 512, 4);
+    put(f->config, CONFIG_CAPACITY, SECTORS + 7, 8);
+    start(f);
+    assert_int_equal(f->device.geometry.sectors, SECTORS);
+    assert_int_equal(f->device.geometry.max_sectors, 24);
+    put(f->config, CONFIG_SIZE_MAX, 2048, 4);
+    expect_problem(f, "one piece");
+    put(f->config, CONFIG_SIZE_MAX, 4096, 4);
+    put(f->config, CONFIG_CAPACITY, 7, 8);
+    expect_problem(f, "capacity");
+}
+
 static void a_device_that_is_gone_is_noticed(void **state)
 {
     struct fixture *f = *state;
@@ -322,6 +340,7 @@ int main(void)
         TEST(what_was_in_flight_is_given_again_after_a_reset),
         TEST(a_device_that_cannot_be_driven_is_refused_with_the_reason),
         TEST(larger_blocks_are_told_to_clients),
+        TEST(what_is_no_whole_block_is_not_there),
         TEST(a_device_that_is_gone_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
