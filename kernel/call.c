@@ -237,22 +237,35 @@ static enum quoll_status find_thread(const struct thread *thread, uint64_t handl
     return status;
 }
 
+/* What an operation asks of the target's core, and what it takes back. */
+static const struct {
+    uint32_t request, opposite;
+} thread_operations[] = {
+    [QUOLL_THREAD_SUSPEND] = {THREAD_REQUEST_SUSPEND, THREAD_REQUEST_RESUME},
+    [QUOLL_THREAD_RESUME] = {THREAD_REQUEST_RESUME, THREAD_REQUEST_SUSPEND},
+    [QUOLL_THREAD_RESTART] = {THREAD_REQUEST_RESTART, THREAD_REQUEST_STOP},
+};
+
 static enum quoll_status call_thread_control(struct core *core, struct thread *thread,
                                              const uint64_t argument[5])
 {
     struct thread *target;
     enum quoll_status status = find_thread(thread, argument[0], &target);
-    if (status == QUOLL_OK && argument[1] != QUOLL_THREAD_SUSPEND &&
-        argument[1] != QUOLL_THREAD_RESUME) {
+    if (status == QUOLL_OK && argument[1] >= ARRAY_SIZE(thread_operations)) {
         status = QUOLL_BAD_ARGUMENT;
+    }
+    /* The caller's registers receive this call's status, so they cannot be those of a fresh start. */
+    if (status == QUOLL_OK && argument[1] == QUOLL_THREAD_RESTART && target == thread) {
+        status = QUOLL_NOT_ALLOWED;
     }
     if (status != QUOLL_OK) {
         return status;
     }
-    bool suspend = argument[1] == QUOLL_THREAD_SUSPEND;
-    /* Of two opposite requests that the owner has not seen yet, the later one counts. */
-    atomic_fetch_and(&target->request, ~(uint32_t)(THREAD_REQUEST_SUSPEND | THREAD_REQUEST_RESUME));
-    atomic_fetch_or(&target->request, suspend ? THREAD_REQUEST_SUSPEND : THREAD_REQUEST_RESUME);
+    if (argument[1] == QUOLL_THREAD_RESTART) {
+        atomic_store(&target->life, argument[2]);
+    }
+    thread_ask(target, thread_operations[argument[1]].request,
+               thread_operations[argument[1]].opposite);
     thread_poke(core, target);
     return QUOLL_OK;
 }

@@ -75,7 +75,7 @@ struct thread {
     enum thread_state state;
     bool queued;    /* in its core's run queue: READY, not suspended, not stopped */
     bool suspended; /* by thread_control: not in the queue whatever its state */
-    bool stopped;   /* for good, after a fault */
+    bool stopped;   /* after a fault, until it is restarted */
     uint8_t priority;
     uint32_t slot;                  /* index in core->threads, its bit in core->inbox */
     uint64_t budget, period;        /* ticks */
@@ -88,12 +88,15 @@ struct thread {
     _Atomic uint64_t pending; /* signals */
     _Atomic uint32_t request; /* enum thread_request bits, taken by the owning core */
     _Atomic uint64_t
-        new_share; /* budget and period asked for, in one word: nobody sees half a change */
+        new_share;         /* budget and period asked for, in one word: nobody sees half a change */
+    _Atomic uint64_t life; /* what a restart passes on */
     /* its unfinished log line */
     uint32_t line_length;
     char line[QUOLL_DEBUG_LINE];
     uint64_t log_period;              /* when the present one began, in which it has logged */
     uint32_t log_lines, log_left_out; /* so many lines, and so many more than it may */
+    uint64_t entry, stack;            /* where it begins, and begins anew */
+    uint64_t begun;                   /* its present life */
     uint32_t number;                  /* in its component */
     uint32_t index;
 };
@@ -103,6 +106,7 @@ enum thread_request {
     THREAD_REQUEST_RESUME = 2,
     THREAD_REQUEST_BUDGET = 4,
     THREAD_REQUEST_STOP = 8, /* another thread of its component faulted */
+    THREAD_REQUEST_RESTART = 16,
 };
 
 struct doorbell {

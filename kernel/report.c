@@ -2,7 +2,6 @@
 #include "report.h"
 #include "log.h"
 #include "signal.h"
-#include <stdatomic.h>
 
 static void report_registers(const struct quoll_registers *registers)
 {
@@ -35,7 +34,7 @@ static void stop_component(struct core *core, const struct component *component)
 {
     for (uint32_t i = 0; i < thread_count; i++) {
         if (threads[i].component == component) {
-            atomic_fetch_or(&threads[i].request, THREAD_REQUEST_STOP);
+            thread_ask(&threads[i], THREAD_REQUEST_STOP, THREAD_REQUEST_RESTART);
             thread_poke(core, &threads[i]);
         }
     }

@@ -20,9 +20,42 @@ static void take_signals(struct core *core, struct thread *thread)
     sched_make_ready(core, thread);
 }
 
-static void serve_requests(struct core *core, struct thread *thread)
+void thread_ask(struct thread *thread, uint32_t request, uint32_t opposite)
 {
-    uint32_t requests = atomic_exchange(&thread->request, 0);
+    atomic_fetch_and(&thread->request, ~opposite);
+    atomic_fetch_or(&thread->request, request);
+}
+
+void thread_begin(struct thread *thread, uint64_t life)
+{
+    thread->registers = (struct quoll_registers){.sp = thread->stack, .pc = thread->entry};
+    thread->registers.x[0] = thread->number;
+    thread->registers.x[1] = QUOLL_ENVIRONMENT_ADDRESS;
+    thread->registers.x[2] = life;
+    thread->begun = life;
+}
+
+/* Two that are asked for at nearly the same time may be told the later one's life both: then one is enough. */
+static void restart(struct core *core, struct thread *thread)
+{
+    uint64_t life = atomic_load(&thread->life);
+    if (life == thread->begun) {
+        return;
+    }
+    thread_begin(thread, life);
+    thread->stopped = false;
+    thread->in_guest = false;
+    thread->line_length = 0;
+    timer_cancel(core, &thread->alarm);
+    sched_make_ready(core, thread);
+}
+
+/* A thread that is looked at from within its own call is not restarted there: the call's status would go to its new
+ * registers. Who asked for the restart is about to send the inter-processor interrupt, or has sent it. */
+static void serve_requests(struct core *core, struct thread *thread, bool in_call)
+{
+    uint32_t kept = in_call && thread == core->current ? THREAD_REQUEST_RESTART : 0;
+    uint32_t requests = atomic_fetch_and(&thread->request, kept) & ~kept;
     if (requests & THREAD_REQUEST_SUSPEND) {
         thread->suspended = true;
     }
@@ -35,13 +68,16 @@ static void serve_requests(struct core *core, struct thread *thread)
     if (requests & THREAD_REQUEST_BUDGET) {
         sched_share_use(thread, atomic_load(&thread->new_share));
     }
+    if (requests & THREAD_REQUEST_RESTART) {
+        restart(core, thread);
+    }
     sched_refresh(core, thread);
 }
 
-void thread_look(struct core *core, struct thread *thread)
+static void look(struct core *core, struct thread *thread, bool in_call)
 {
     if (atomic_load(&thread->request) != 0) {
-        serve_requests(core, thread);
+        serve_requests(core, thread, in_call);
     }
     bool waits = thread->state == THREAD_BLOCKED;
     if ((waits || thread->in_guest) && atomic_load(&thread->pending) != 0) {
@@ -54,7 +90,7 @@ void thread_look(struct core *core, struct thread *thread)
 void thread_poke(struct core *core, struct thread *thread)
 {
     if (thread->core == core) {
-        thread_look(core, thread);
+        look(core, thread, true);
         return;
     }
     uint64_t before = atomic_fetch_or(&thread->core->inbox, UINT64_C(1) << thread->slot);
@@ -77,7 +113,7 @@ void inbox_serve(struct core *core)
     while (inbox != 0) {
         uint32_t slot = (uint32_t)__builtin_ctzll(inbox);
         inbox &= inbox - 1;
-        thread_look(core, core->threads[slot]);
+        look(core, core->threads[slot], false);
     }
 }
 

@@ -13,11 +13,14 @@ static inline uint64_t signals_take(struct thread *thread)
 
 /* Raises bits of a thread on whatever core; `core` is the caller's. */
 void signal_raise(struct core *core, struct thread *thread, uint64_t bits);
-/* A shared field of the thread or its vCPU has changed: have its owner look (at once when it is this
- * core's; else by its inbox and an inter-processor interrupt). */
+/* A request to the thread's owner (enum thread_request), which takes back one that has the opposite meaning and was not seen
+ * yet: of the two the later one counts. To be followed by thread_poke. */
+void thread_ask(struct thread *thread, uint32_t request, uint32_t opposite);
+/* Owner only, or at boot: the registers of the thread's first instruction. */
+void thread_begin(struct thread *thread, uint64_t life);
+/* A shared field of the thread or its vCPU has changed: have its owner look (at once when it is this core's; else by its
+ * inbox and an inter-processor interrupt): at requests, signals it waits for, interrupts its guest waits for. */
 void thread_poke(struct core *core, struct thread *thread);
-/* Owner only: acts on the thread's shared fields: requests, signals it waits for, interrupts its guest waits for. */
-void thread_look(struct core *core, struct thread *thread);
 /* The inter-processor interrupt: looks at every thread in the inbox. */
 void inbox_serve(struct core *core);
 /* Sets the vCPU's `look` and pokes its thread. */

@@ -1,5 +1,6 @@
 /* The kernel's objects, from the system image's tables; see start_parts.h. */
 #include "log.h"
+#include "signal.h"
 #include "start_parts.h"
 
 static uint64_t ticks(uint64_t microseconds)
@@ -35,10 +36,10 @@ static void build_threads(void)
         const struct image_thread *from = &build.image->threads[i];
         struct thread *thread = &threads[i];
         struct core *core = &cores[from->core];
-        thread->registers.x[0] = from->argument;
-        thread->registers.x[1] = QUOLL_ENVIRONMENT_ADDRESS;
-        thread->registers.sp = from->stack;
-        thread->registers.pc = from->entry;
+        thread->number = (uint32_t)from->argument;
+        thread->entry = from->entry;
+        thread->stack = from->stack;
+        thread_begin(thread, 0);
         thread->core = core;
         thread->component = &components[from->component];
         thread->suspended = (from->flags & IMAGE_THREAD_SUSPENDED) != 0;
@@ -49,7 +50,6 @@ static void build_threads(void)
         thread->budget = from->budget == from->period ? thread->period : ticks(from->budget);
         thread->budget_left = thread->budget;
         thread->period_start = arch_now();
-        thread->number = (uint32_t)from->argument;
         thread->index = i;
     }
 }

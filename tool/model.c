@@ -166,6 +166,18 @@ void model_tell(struct model *model, uint32_t component, uint32_t region, const 
  * Components
  */
 
+/* A second copy, which stays as it is: a component that is restarted begins with it again. */
+static void keep_initial_data(struct model *model, uint32_t component,
+                              const struct elf_segment *segment)
+{
+    struct content copy = {malloc(segment->bytes.size), segment->bytes.size};
+    if (copy.bytes == NULL)
+        abort();
+    memcpy(copy.bytes, segment->bytes.bytes, copy.size);
+    uint32_t region = model_bytes(model, model->component[component].name, copy);
+    model_map(model, component, region, "initial-data", QUOLL_READ);
+}
+
 static void map_segment(struct model *model, uint32_t component, const struct elf_segment *segment)
 {
     struct content copy = {malloc(segment->bytes.size + 1), segment->bytes.size};
@@ -179,6 +191,8 @@ static void map_segment(struct model *model, uint32_t component, const struct el
                                : model_initialized(model, name, segment->size, copy);
     model_map_at(model, IMAGE_SPACE_COMPONENT, component, region, "", segment->rights,
                  segment->address);
+    if ((segment->rights & QUOLL_WRITE) && segment->bytes.size != 0)
+        keep_initial_data(model, component, segment);
 }
 
 static void add_thread(struct model *model, uint32_t component, const struct schedule *schedule)

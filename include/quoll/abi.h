@@ -25,7 +25,7 @@
     CALL(6, map, 5, "map part of a region into a VM")                                              \
     CALL(7, unmap, 3, "remove a range from a VM")                                                  \
     CALL(8, protect, 4, "change the rights of a range of a VM")                                    \
-    CALL(9, thread_control, 2, "suspend or resume a thread")                                       \
+    CALL(9, thread_control, 3, "suspend, resume or restart a thread")                              \
     CALL(10, thread_budget, 3, "change a thread's budget and period")                              \
     CALL(11, machine_control, 2, "power the machine off or reset it")                              \
     CALL(12, debug_put, 5, "append up to 32 bytes to the thread's line of the kernel log")
@@ -109,7 +109,7 @@ enum quoll_object_type {
     QUOLL_OBJECT_TYPE_COUNT
 };
 
-enum quoll_thread_operation { QUOLL_THREAD_SUSPEND, QUOLL_THREAD_RESUME };
+enum quoll_thread_operation { QUOLL_THREAD_SUSPEND, QUOLL_THREAD_RESUME, QUOLL_THREAD_RESTART };
 enum quoll_machine_operation { QUOLL_MACHINE_OFF, QUOLL_MACHINE_RESET };
 
 /*
@@ -140,9 +140,13 @@ enum quoll_machine_operation { QUOLL_MACHINE_OFF, QUOLL_MACHINE_RESET };
  *     declares as paged for this VM; its tables exist since boot, so that nothing is allocated. At most
  *     QUOLL_MAP_BYTES per call, so that no call takes long.
  *
- * thread_control(thread, operation): a suspended thread stops wherever it is, a guest inside it
- *     too; resume lets it go on. On another core the effect is not immediate (one inter-processor
- *     interrupt later).
+ * thread_control(thread, operation, life): a suspended thread stops wherever it is, a guest inside it
+ *     too; resume lets it go on. Restart takes it back to its entry point, with the registers that it had at boot
+ *     but for `life` in x2 (at boot: 0); a thread that a fault has stopped runs again. With the life that the thread has
+ *     already, nothing happens. Its timer is disarmed; signals
+ *     that have arrived stay pending, its vCPU, its budget and all memory stay as they are, and suspended it
+ *     stays suspended. No thread can restart itself (NOT_ALLOWED). On another core the effect is not immediate (one
+ *     inter-processor interrupt later).
  *
  * thread_budget(thread, budget, period): counter ticks; 0 < budget <= period.
  *

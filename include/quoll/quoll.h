@@ -30,6 +30,9 @@ enum quoll_status quoll_map(uint32_t vm, uint64_t address, uint32_t region, uint
 enum quoll_status quoll_unmap(uint32_t vm, uint64_t address, uint64_t size);
 enum quoll_status quoll_protect(uint32_t vm, uint64_t address, uint64_t size, uint32_t rights);
 enum quoll_status quoll_thread_control(uint32_t thread, enum quoll_thread_operation operation);
+/* Every thread of a component is to be restarted with the same life, not 0 and different from the one before: they tell
+ * by it when all of them have begun anew (lib/quoll/thread.c). */
+enum quoll_status quoll_thread_restart(uint32_t thread, uint64_t life);
 enum quoll_status quoll_thread_budget(uint32_t thread, uint64_t budget, uint64_t period);
 enum quoll_status quoll_machine_control(uint32_t machine, enum quoll_machine_operation operation);
 void quoll_debug_put(const char *text, size_t length);

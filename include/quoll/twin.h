@@ -105,6 +105,8 @@ bool twin_await(uint64_t signals, unsigned milliseconds);
 /* Level-triggered: it arrives once and again only after irq_ack. A raise before the ack arrives after it. */
 void twin_irq_raise(struct twin_irq *irq);
 uint32_t twin_irq_acks(const struct twin_irq *irq);
+/* With which life the thread was last asked to begin anew; 0: never. The twin only notes it. */
+uint64_t twin_life(struct twin_component *component, uint32_t thread);
 bool twin_is_suspended(struct twin_component *component, uint32_t thread);
 /* Waits for machine_control; false: not in that time. */
 bool twin_await_machine(struct twin *twin, enum quoll_machine_operation *operation,

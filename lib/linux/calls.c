@@ -297,6 +297,17 @@ enum quoll_status quoll_thread_control(uint32_t thread, enum quoll_thread_operat
     return status;
 }
 
+enum quoll_status quoll_thread_restart(uint32_t thread, uint64_t life)
+{
+    enum quoll_status status;
+    struct twin *twin = enter();
+    struct twin_object *target = object(thread, QUOLL_OBJECT_THREAD, &status);
+    if (target != NULL)
+        target->thread->life = life;
+    leave(twin);
+    return status;
+}
+
 enum quoll_status quoll_thread_budget(uint32_t thread, uint64_t budget, uint64_t period)
 {
     enum quoll_status status;

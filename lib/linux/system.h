@@ -24,6 +24,7 @@ struct twin_thread {
     uint32_t number;
     pthread_t posix;
     bool started, suspended;
+    uint64_t life; /* of the last restart that was asked for; 0: none */
     pthread_cond_t changed;
     uint64_t pending;
     uint64_t deadline; /* ticks, or QUOLL_NEVER */

@@ -184,6 +184,14 @@ const char *twin_failure(struct twin_component *component)
     return failed ? component->failure : NULL;
 }
 
+uint64_t twin_life(struct twin_component *component, uint32_t thread)
+{
+    pthread_mutex_lock(&component->twin->lock);
+    uint64_t life = component->threads[thread].life;
+    pthread_mutex_unlock(&component->twin->lock);
+    return life;
+}
+
 bool twin_is_suspended(struct twin_component *component, uint32_t thread)
 {
     pthread_mutex_lock(&component->twin->lock);

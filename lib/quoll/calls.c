@@ -79,6 +79,11 @@ enum quoll_status quoll_thread_control(uint32_t thread, enum quoll_thread_operat
     return call(QUOLL_CALL_thread_control, thread, operation, 0, 0, 0).status;
 }
 
+enum quoll_status quoll_thread_restart(uint32_t thread, uint64_t life)
+{
+    return call(QUOLL_CALL_thread_control, thread, QUOLL_THREAD_RESTART, life, 0, 0).status;
+}
+
 enum quoll_status quoll_thread_budget(uint32_t thread, uint64_t budget, uint64_t period)
 {
     return call(QUOLL_CALL_thread_budget, thread, budget, period, 0, 0).status;

@@ -3,11 +3,13 @@
  * asking. A thread whose function returns sleeps for good. There is no thread-local storage: a
  * thread is known by the stack it runs on.
  */
+#include "restart.h"
+
 #include <lib/runtime.h>
 
 static uint64_t stack_tops[QUOLL_MAX_THREADS]; /* by thread number; 0: has not started */
 
-void component_start(uint32_t number, const struct quoll_environment *environment,
+void component_start(uint32_t number, const struct quoll_environment *environment, uint64_t life,
                      uint64_t stack_top);
 
 /* A component with one thread need not define it. */
@@ -17,9 +19,11 @@ __attribute__((weak)) void component_thread(uint32_t number)
 }
 
 /* Called by _start. */
-void component_start(uint32_t number, const struct quoll_environment *environment,
+void component_start(uint32_t number, const struct quoll_environment *environment, uint64_t life,
                      uint64_t stack_top)
 {
+    if (life != 0)
+        restart_begin(number, environment, life);
     if (number < QUOLL_MAX_THREADS)
         __atomic_store_n(&stack_tops[number], stack_top, __ATOMIC_RELEASE);
     if (number == 0)

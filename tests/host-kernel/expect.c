@@ -82,6 +82,16 @@ static bool irq_good(const struct thread *thread, uint64_t handle)
            images[world.image->irqs[object->index].thread].core == images[thread->index].core;
 }
 
+/* Restart is for others. */
+static bool control_good(const struct thread *thread, uint64_t handle, uint64_t operation)
+{
+    const struct image_object *object = expect_object(thread, handle, QUOLL_OBJECT_THREAD);
+    if (object == NULL)
+        return false;
+    return operation == QUOLL_THREAD_SUSPEND || operation == QUOLL_THREAD_RESUME ||
+           (operation == QUOLL_THREAD_RESTART && object->index != thread->index);
+}
+
 static bool call_good(const struct thread *thread, const struct random_call *call)
 {
     const uint64_t *a = call->argument;
@@ -95,8 +105,7 @@ static bool call_good(const struct thread *thread, const struct random_call *cal
     case QUOLL_CALL_irq_ack:
         return irq_good(thread, a[0]);
     case QUOLL_CALL_thread_control:
-        return expect_object(thread, a[0], QUOLL_OBJECT_THREAD) != NULL &&
-               (a[1] == QUOLL_THREAD_SUSPEND || a[1] == QUOLL_THREAD_RESUME);
+        return control_good(thread, a[0], a[1]);
     case QUOLL_CALL_thread_budget:
         return expect_object(thread, a[0], QUOLL_OBJECT_THREAD) != NULL && a[1] > 0 &&
                a[1] <= a[2] && a[2] <= 60 * arch_frequency();

@@ -25,6 +25,7 @@ enum kind {
     KIND_SIZE,
     KIND_RIGHTS,
     KIND_OPERATION,
+    KIND_LIFE,
     KIND_TICKS,
     KIND_LENGTH,
     KIND_TEXT,
@@ -40,7 +41,7 @@ enum kind {
 #define KINDS_map KIND_VM, KIND_PAGED_ADDRESS, KIND_REGION, KIND_OFFSET, KIND_SIZE_AND_RIGHTS
 #define KINDS_unmap KIND_VM, KIND_PAGED_ADDRESS, KIND_SIZE
 #define KINDS_protect KIND_VM, KIND_PAGED_ADDRESS, KIND_SIZE, KIND_RIGHTS
-#define KINDS_thread_control KIND_THREAD, KIND_OPERATION
+#define KINDS_thread_control KIND_THREAD, KIND_OPERATION, KIND_LIFE
 #define KINDS_thread_budget KIND_THREAD, KIND_TICKS, KIND_TICKS
 #define KINDS_machine_control KIND_MACHINE, KIND_OPERATION
 #define KINDS_debug_put KIND_LENGTH, KIND_TEXT, KIND_TEXT, KIND_TEXT, KIND_TEXT
@@ -232,7 +233,9 @@ static uint64_t fitting(const struct thread *thread, enum kind kind)
     case KIND_RIGHTS:
         return rights();
     case KIND_OPERATION:
-        return random_below(5) / 2; /* more often what resumes than what suspends */
+        return random_below(5) / 2; /* less often what restarts */
+    case KIND_LIFE:
+        return random_word();
     case KIND_TICKS:
         return 1 + random_below(1u << (4 + random_below(16)));
     case KIND_LENGTH:
@@ -274,6 +277,8 @@ static uint64_t edge(void)
 
 static uint64_t argument(const struct thread *thread, enum kind kind)
 {
+    if (kind == KIND_LIFE)
+        return fitting(thread, kind); /* a new one each time */
     switch (random_below(40)) {
     case 0:
         return random_word();

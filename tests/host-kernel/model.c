@@ -4,11 +4,17 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#define LIVES 4u
+
 static struct {
     uint64_t pending; /* raised and not taken */
     bool suspended, stopped;
     uint32_t asking; /* events in progress that ask something of it */
     bool overlapped; /* several asked at the same time: any of them may win, else the last */
+    struct life {
+        bool asked;
+        uint64_t life;
+    } lives[LIVES]; /* asked for and not begun, the latest first */
 } followed[WORLD_THREADS];
 
 static bool scribbled[WORLD_VMS];
@@ -93,11 +99,48 @@ void model_fault(struct event *event, const struct component *component)
         if (world.image->threads[i].component == component->index) {
             ask(event, i);
             followed[i].stopped = true;
+            memset(followed[i].lives, 0, sizeof(followed[i].lives));
         }
     }
     uint32_t channel = world.image->components[component->index].fault_channel;
     if (channel != IMAGE_NONE)
         raise_channel(event, channel);
+}
+
+static void control(struct event *event, uint32_t thread, uint64_t operation, uint64_t life)
+{
+    struct life *lives = followed[thread].lives;
+    ask(event, thread);
+    if (operation != QUOLL_THREAD_RESTART) {
+        followed[thread].suspended = operation == QUOLL_THREAD_SUSPEND;
+        return;
+    }
+    memmove(&lives[1], &lives[0], (LIVES - 1) * sizeof(lives[0]));
+    lives[0] = (struct life){true, life};
+    followed[thread].stopped = false;
+}
+
+/* Whether it is where a restart with this life brings it: where it was at boot, but for the life. */
+static bool is_at_start(const struct thread *thread, uint64_t life)
+{
+    const struct image_thread *from = &world.image->threads[thread->index];
+    struct quoll_registers fresh = {.sp = from->stack, .pc = from->entry};
+    fresh.x[0] = from->argument;
+    fresh.x[1] = QUOLL_ENVIRONMENT_ADDRESS;
+    fresh.x[2] = life;
+    return memcmp(&thread->registers, &fresh, sizeof(fresh)) == 0 && !waits(thread);
+}
+
+static void see_restart(struct event *event, const struct thread *thread)
+{
+    struct life *lives = followed[thread->index].lives;
+    for (uint32_t i = 0; i < LIVES; i++) {
+        if (!lives[i].asked || !is_at_start(thread, lives[i].life))
+            continue;
+        memset(&lives[i], 0, (LIVES - i) * sizeof(lives[0])); /* earlier ones are past */
+        event->begun[thread->index] = true;
+        queues_alarm_set(thread->index, QUOLL_NEVER);
+    }
 }
 
 /* The effects of a call that will succeed. */
@@ -116,8 +159,7 @@ static void call_begins(struct event *event, struct thread *thread, const struct
         break;
     case QUOLL_CALL_thread_control:
         object = expect_object(thread, a[0], QUOLL_OBJECT_THREAD);
-        ask(event, object->index);
-        followed[object->index].suspended = a[1] == QUOLL_THREAD_SUSPEND;
+        control(event, object->index, a[1], a[2]);
         break;
     case QUOLL_CALL_thread_budget:
         object = expect_object(thread, a[0], QUOLL_OBJECT_THREAD);
@@ -218,7 +260,7 @@ void model_answer(struct event *event, struct thread *thread, const struct rando
 static uint64_t taken_by(const struct event *event, const struct thread *thread)
 {
     bool began = event->waited[thread->index] || event->caller == thread;
-    if (thread->core != event->core || !began || waits(thread))
+    if (thread->core != event->core || !began || waits(thread) || event->begun[thread->index])
         return 0;
     if (thread->registers.x[0] != QUOLL_OK)
         broken("the wait of thread %u ended with status %lu", thread->index,
@@ -262,8 +304,12 @@ static void check_requests(const struct thread *thread)
     if (atomic_load(&thread->request) != 0 || followed[index].asking != 0)
         return;
     queues_budget_close(index, followed[index].overlapped);
-    if (followed[index].overlapped)
+    if (followed[index].overlapped) {
         followed[index].suspended = thread->suspended;
+        followed[index].stopped = thread->stopped;
+    }
+    if (followed[index].lives[0].asked && !followed[index].overlapped)
+        broken("thread %u was not restarted", index);
     followed[index].overlapped = false;
     if (thread->suspended != followed[index].suspended)
         broken("thread %u is %ssuspended", index, thread->suspended ? "" : "not ");
@@ -321,6 +367,8 @@ static void check_liveness(void)
 
 void model_end(struct event *event)
 {
+    for (uint32_t i = 0; i < event->core->thread_count; i++)
+        see_restart(event, event->core->threads[i]);
     for (uint32_t i = 0; i < thread_count; i++) {
         followed[i].asking -= event->asked[i];
         check_signals(event, &threads[i]);
@@ -368,6 +416,7 @@ void model_settle(void)
         followed[i].pending = atomic_load(&threads[i].pending);
         followed[i].suspended = threads[i].suspended;
         followed[i].stopped = threads[i].stopped;
+        memset(followed[i].lives, 0, sizeof(followed[i].lives));
     }
     authority_check();
     pages_settle();

@@ -23,6 +23,7 @@ struct event {
     struct thread *caller;             /* issues wait or vcpu_run */
     struct thread *leaves;             /* its guest, for its VMM */
     bool asked[WORLD_THREADS];         /* a request goes to it */
+    bool begun[WORLD_THREADS];         /* it has begun anew */
     bool must_succeed, must_fail;      /* the call */
     struct quoll_registers registers;  /* of the calling thread, before */
 };
