@@ -16,6 +16,25 @@
  *
  * A server sets the header's geometry and then `state` to READY (store-release); a client waits for that. The
  * server raises the client's signal on that occasion as well. FAILED: the disk cannot be used; `reason` tells why.
+ *
+ * Either side can crash and begin anew while the other goes on. So what passes belongs to a *session*, which a client asks for
+ * and a server opens:
+ *
+ *     server begins    joined = 0, state = STARTING, life = life + 1; later READY
+ *     client           sees READY and a life in which it has no session: sets its own ring indices to 0, then
+ *                      join = life and a number that it has not used before; raises the server's signal
+ *     server           sees a `join` of this life that it does not know: the old session is over. It takes nothing more, waits until
+ *                      everything it took has come back from below (DMA into buffers), and tells nobody; then sets
+ *                      its own ring indices to 0, then joined = join; raises the client's signal
+ *     client           sees joined == join: the session is open. It gives everything again that was not answered.
+ *
+ * A client whose server began anew notices because `joined` is no longer its `join`. Requests that are given again may have been
+ * carried out before: READ, WRITE and FLUSH have the same effect twice, as their order was open anyway. A client that began
+ * anew may use its buffers as soon as its session is open: nothing of its former life is on its way any more.
+ *
+ * FLUSH keeps its promise across a server's restart, because drivers reset their device, and a reset does not empty a device's
+ * cache (only loss of power does): writes completed before it are still there for a FLUSH that is given again, or for the first
+ * one afterwards.
  */
 #ifndef QUOLL_BLOCK_H
 #define QUOLL_BLOCK_H
@@ -70,7 +89,8 @@ enum block_ability {
     BLOCK_CAN_FLUSH = 1,
     BLOCK_VOLATILE_CACHE = 2, /* without FLUSH, completed writes can be lost at power-off */
     BLOCK_IS_READ_ONLY = 4,
-    BLOCK_WHOLE_BLOCKS = 8, /* requests must be multiples of physical_block; others are BAD_REQUEST */
+    BLOCK_WHOLE_BLOCKS =
+        8, /* requests must be multiples of physical_block; others are BAD_REQUEST */
 };
 
 struct block_link {
@@ -81,6 +101,10 @@ struct block_link {
     uint32_t max_sectors;    /* of one request */
     char name[32];           /* for messages: volume label or disk model */
     char reason[72];         /* FAILED: why, for the user */
+    uint64_t join;           /* by the client: the session that it asks for: life << 32 | number */
+    uint64_t joined;         /* by the server: the session that is open, 0: none */
+    uint32_t life;           /* by the server: which start of it this is */
+    uint32_t reserved;
     struct quoll_ring requests;
     struct quoll_ring completions;
     struct block_request request[BLOCK_RING_ENTRIES];

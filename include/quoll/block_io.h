@@ -19,7 +19,11 @@
  *
  * A client attaches, waits until block_client_state() is READY, and then submits and takes. At most
  * BLOCK_RING_ENTRIES requests are in flight (submitted, completion not yet taken), so the server always
- * has room for its answers. A client that was restarted may be told about ids of its former life; it ignores them.
+ * has room for its answers.
+ *
+ * Restarts (the sessions of quoll/block.h) are dealt with in here. A client keeps each request until it is answered, and gives it
+ * again to a server that came back: its user sees a pause. A server whose client began anew drops the answers of the old
+ * session. READY stays READY meanwhile; a server that comes back with another disk is FAILED.
  *
  * One thread uses one end. Nothing here blocks except block_client_wait() and block_client_transfer().
  */
@@ -72,6 +76,9 @@ struct block_server {
     uint32_t refused;     /* requests answered by take() itself */
     uint32_t channel;     /* handle: raises the client's signal */
     uint64_t signal;      /* mask: raised by the client */
+    uint32_t life;        /* of this server */
+    bool closing; /* the client has begun anew: answers are dropped until nothing is outstanding */
+    uint64_t session; /* that is or was open; 0: none yet */
 };
 
 /* Attaches to the link of client `number` named in the environment ("clientN"); stops the component when the
@@ -108,12 +115,17 @@ struct block_client {
     struct block_link *link;
     struct quoll_ring_end requests;
     struct quoll_ring_end completions;
-    struct block_geometry geometry; /* valid from READY on */
-    char reason[72];                /* FAILED: why */
-    uint32_t state;                 /* enum block_link_state, as last seen */
-    uint32_t in_flight;
-    uint32_t channel; /* handle: raises the server's signal */
-    uint64_t signal;  /* mask: raised by the server */
+    struct block_geometry geometry;         /* valid from READY on */
+    char reason[72];                        /* FAILED: why */
+    uint32_t state;                         /* enum block_link_state, as last seen */
+    bool open;                              /* the session is */
+    uint64_t session;                       /* asked for or open; 0: none yet */
+    uint32_t in_flight;                     /* submitted, answer not taken */
+    uint64_t used[BLOCK_RING_ENTRIES / 64]; /* bit n: pending[n] is in flight */
+    struct block_request
+        pending[BLOCK_RING_ENTRIES]; /* its number is the id that the server sees */
+    uint32_t channel;                /* handle: raises the server's signal */
+    uint64_t signal;                 /* mask: raised by the server */
 };
 
 /* Attaches to the link named "diskN". */
@@ -121,15 +133,16 @@ void block_client_find(struct block_client *client, uint32_t number);
 void block_client_attach(struct block_client *client, struct block_link *link, uint32_t channel,
                          uint64_t signal);
 
-/* Looks at the link. On the way from STARTING to READY it copies and checks the geometry; a server that
- * tells nonsense is FAILED. Once FAILED it stays so. Cheap; call it after every wait. */
+/* Looks at the link. On the way from STARTING to READY it joins, then copies and checks the geometry; a server that
+ * tells nonsense is FAILED. Once FAILED it stays so. A server that began anew is joined again, and told everything that is in
+ * flight. Cheap; call it after every wait. */
 enum block_link_state block_client_state(struct block_client *client);
 
 /* submit: false when BLOCK_RING_ENTRIES are in flight or the link is not READY. publish: makes them visible
  * and raises the server's signal if it sleeps. */
 bool block_client_submit(struct block_client *client, const struct block_request *request);
 void block_client_publish(struct block_client *client);
-/* Takes one completion; its status is one of enum block_status. */
+/* Takes one completion of a request that is in flight; its status is one of enum block_status. */
 bool block_client_take(struct block_client *client, struct block_completion *completion);
 bool block_client_sleep(struct block_client *client);
 void block_client_awake(struct block_client *client);

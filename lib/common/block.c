@@ -4,7 +4,8 @@
  * Invariants: nothing in the shared link is read twice for one decision; a request or completion is
  * looked at only after it was copied; a server's geometry and state live in its own memory and are only
  * ever written to the link. `outstanding` plus the completions that the client has not taken never exceed the
- * ring, so a completion always finds room.
+ * ring, so a completion always finds room. In the link each word is written by one side only, so that one that is behind
+ * the other's restart spoils nothing; sessions only decide what is done again and what is dropped, never what is safe.
  */
 #include <quoll/block_io.h>
 #include <quoll/quoll.h>
@@ -54,12 +55,25 @@ static void signal_peer(uint32_t channel)
     (void)quoll_signal(channel);
 }
 
+static uint32_t life_of(uint64_t session)
+{
+    return (uint32_t)(session >> 32);
+}
+
+/* One end of a ring at the beginning of a session; `index` is its owner's own word in the link. */
+static void begin_ring(struct quoll_ring_end *end, uint32_t *index)
+{
+    end->mine = 0;
+    __atomic_store_n(index, 0, __ATOMIC_RELEASE);
+}
+
 /* ---- Server ---- */
 
 void block_server_attach(struct block_server *server, struct block_link *link, uint32_t channel,
                          uint64_t signal, const struct block_buffers *buffers,
                          uint64_t allowed_buffers)
 {
+    uint32_t life = __atomic_load_n(&link->life, __ATOMIC_RELAXED) + 1;
     *server = (struct block_server){
         .link = link,
         .buffers = buffers,
@@ -67,12 +81,15 @@ void block_server_attach(struct block_server *server, struct block_link *link, u
         .state = BLOCK_LINK_STARTING,
         .channel = channel,
         .signal = signal,
+        .life = life != 0 ? life : 1,
     };
-    __atomic_store_n(&link->state, BLOCK_LINK_STARTING, __ATOMIC_RELEASE);
+    __atomic_store_n(&link->joined, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&link->state, BLOCK_LINK_STARTING, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&link->life, server->life, __ATOMIC_SEQ_CST);
     quoll_ring_attach(&server->requests, &link->requests, link->request,
-                      sizeof(struct block_request), BLOCK_RING_ENTRIES, false, true);
+                      sizeof(struct block_request), BLOCK_RING_ENTRIES, false, false);
     quoll_ring_attach(&server->completions, &link->completions, link->completion,
-                      sizeof(struct block_completion), BLOCK_RING_ENTRIES, true, true);
+                      sizeof(struct block_completion), BLOCK_RING_ENTRIES, true, false);
 }
 
 void block_server_find(struct block_server *server, uint32_t number,
@@ -167,8 +184,37 @@ static bool room_to_answer(struct block_server *server)
     return quoll_ring_space(&server->completions) > server->outstanding;
 }
 
+/* Whether the client has asked for a session that is not open. */
+static bool asks_to_join(struct block_server *server, uint64_t *session)
+{
+    if (server->state == BLOCK_LINK_STARTING)
+        return false;
+    *session = __atomic_load_n(&server->link->join, __ATOMIC_ACQUIRE);
+    return life_of(*session) == server->life && (*session != server->session || server->closing);
+}
+
+/* False while no session is open. */
+static bool in_session(struct block_server *server)
+{
+    uint64_t session;
+    if (!asks_to_join(server, &session))
+        return server->session != 0 && !server->closing;
+    server->closing = true;
+    if (server->outstanding != 0)
+        return false;
+    begin_ring(&server->requests, &server->link->requests.consumed);
+    begin_ring(&server->completions, &server->link->completions.produced);
+    server->session = session;
+    server->closing = false;
+    __atomic_store_n(&server->link->joined, session, __ATOMIC_SEQ_CST);
+    signal_peer(server->channel);
+    return true;
+}
+
 bool block_server_take(struct block_server *server, struct block_request *request)
 {
+    if (!in_session(server))
+        return false;
     while (room_to_answer(server) && quoll_ring_take(&server->requests, request)) {
         server->outstanding++;
         enum block_status status = block_server_check(server, request);
@@ -185,6 +231,8 @@ void block_server_complete(struct block_server *server, uint64_t id, enum block_
     const struct block_completion completion = {.id = id, .status = status};
     QUOLL_ASSERT(server->outstanding > 0);
     server->outstanding--;
+    if (server->closing)
+        return;
     /* There was room when the request was taken. It can only be gone when the client moved its index back,
      * and then it does not get its answer. */
     (void)quoll_ring_put(&server->completions, &completion);
@@ -192,12 +240,17 @@ void block_server_complete(struct block_server *server, uint64_t id, enum block_
 
 void block_server_publish(struct block_server *server)
 {
-    if (quoll_ring_publish(&server->completions))
+    if (server->session != 0 && quoll_ring_publish(&server->completions))
         signal_peer(server->channel);
 }
 
 bool block_server_sleep(struct block_server *server)
 {
+    uint64_t session;
+    if (asks_to_join(server, &session))
+        return server->outstanding != 0; /* its last answer will be a reason to look again */
+    if (server->session == 0 || server->closing)
+        return true; /* the client signals when it joins */
     if (quoll_ring_sleep(&server->requests))
         return true;
     if (room_to_answer(server))
@@ -223,6 +276,10 @@ void block_client_attach(struct block_client *client, struct block_link *link, u
         .channel = channel,
         .signal = signal,
     };
+    quoll_ring_attach(&client->requests, &link->requests, link->request,
+                      sizeof(struct block_request), BLOCK_RING_ENTRIES, true, false);
+    quoll_ring_attach(&client->completions, &link->completions, link->completion,
+                      sizeof(struct block_completion), BLOCK_RING_ENTRIES, false, false);
 }
 
 void block_client_find(struct block_client *client, uint32_t number)
@@ -260,19 +317,54 @@ static bool copy_geometry(struct block_client *client)
            block / BLOCK_SECTOR <= geometry->max_sectors;
 }
 
-static void become_ready(struct block_client *client)
+static void fail(struct block_client *client, const char *reason)
+{
+    copy_text(client->reason, sizeof(client->reason), reason);
+    client->state = BLOCK_LINK_FAILED;
+}
+
+static bool same_disk(const struct block_geometry *a, const struct block_geometry *b)
+{
+    return a->sectors == b->sectors && a->abilities == b->abilities &&
+           a->physical_block == b->physical_block && a->max_sectors == b->max_sectors;
+}
+
+/* Asks the server's present life for a session. */
+static void join(struct block_client *client, uint32_t life)
 {
     struct block_link *link = client->link;
-    if (!copy_geometry(client)) {
-        client->state = BLOCK_LINK_FAILED;
-        copy_text(client->reason, sizeof(client->reason), "the disk's server tells nonsense");
-        return;
+    uint32_t number = (uint32_t)__atomic_load_n(&link->join, __ATOMIC_RELAXED) + 1;
+    client->session = (uint64_t)life << 32 | number;
+    begin_ring(&client->requests, &link->requests.produced);
+    begin_ring(&client->completions, &link->completions.consumed);
+    __atomic_store_n(&link->join, client->session, __ATOMIC_SEQ_CST);
+    signal_peer(client->channel);
+}
+
+/* The session is open: what was not answered is asked for again. */
+static void give_again(struct block_client *client)
+{
+    for (uint32_t slot = 0; slot < BLOCK_RING_ENTRIES; slot++) {
+        struct block_request request = client->pending[slot];
+        request.id = slot;
+        if ((client->used[slot / 64] >> slot % 64 & 1) != 0)
+            (void)quoll_ring_put(&client->requests, &request);
     }
-    quoll_ring_attach(&client->requests, &link->requests, link->request,
-                      sizeof(struct block_request), BLOCK_RING_ENTRIES, true, false);
-    quoll_ring_attach(&client->completions, &link->completions, link->completion,
-                      sizeof(struct block_completion), BLOCK_RING_ENTRIES, false, false);
-    client->state = BLOCK_LINK_READY;
+    block_client_publish(client);
+}
+
+static void open_session(struct block_client *client)
+{
+    struct block_geometry before = client->geometry;
+    client->open = true;
+    if (!copy_geometry(client))
+        fail(client, "the disk's server tells nonsense");
+    else if (client->state == BLOCK_LINK_STARTING)
+        client->state = BLOCK_LINK_READY;
+    else if (!same_disk(&before, &client->geometry))
+        fail(client, "after a restart of its server it is another disk");
+    else
+        give_again(client);
 }
 
 enum block_link_state block_client_state(struct block_client *client)
@@ -280,50 +372,75 @@ enum block_link_state block_client_state(struct block_client *client)
     if (client->state == BLOCK_LINK_FAILED)
         return BLOCK_LINK_FAILED;
     uint32_t told = __atomic_load_n(&client->link->state, __ATOMIC_ACQUIRE);
+    uint64_t joined = __atomic_load_n(&client->link->joined, __ATOMIC_ACQUIRE);
+    bool mine = client->session != 0 && joined == client->session;
     if (told == BLOCK_LINK_FAILED) {
-        copy_text(client->reason, sizeof(client->reason), client->link->reason);
-        client->state = BLOCK_LINK_FAILED;
-    } else if (told == BLOCK_LINK_READY && client->state == BLOCK_LINK_STARTING) {
-        become_ready(client);
+        fail(client, client->link->reason);
+    } else if (mine && !client->open) {
+        open_session(client);
+    } else if (!mine) {
+        client->open = false;
+        uint32_t life = __atomic_load_n(&client->link->life, __ATOMIC_ACQUIRE);
+        if (told == BLOCK_LINK_READY && life != 0 && life_of(client->session) != life)
+            join(client, life);
     }
     return (enum block_link_state)client->state;
 }
 
+/* A free place among the requests in flight; there is one. */
+static uint32_t free_slot(const struct block_client *client)
+{
+    uint32_t word = 0;
+    while (client->used[word] == UINT64_MAX)
+        word++;
+    return word * 64 + (uint32_t)__builtin_ctzll(~client->used[word]);
+}
+
 bool block_client_submit(struct block_client *client, const struct block_request *request)
 {
-    if (client->state != BLOCK_LINK_READY)
+    if (client->state != BLOCK_LINK_READY || client->in_flight >= BLOCK_RING_ENTRIES)
         return false;
-    if (client->in_flight >= BLOCK_RING_ENTRIES || !quoll_ring_put(&client->requests, request))
+    uint32_t slot = free_slot(client);
+    struct block_request given = *request;
+    given.id = slot;
+    if (client->open && !quoll_ring_put(&client->requests, &given))
         return false;
+    client->pending[slot] = *request;
+    client->used[slot / 64] |= UINT64_C(1) << slot % 64;
     client->in_flight++;
     return true;
 }
 
 void block_client_publish(struct block_client *client)
 {
-    if (client->requests.ring != NULL && quoll_ring_publish(&client->requests))
+    if (client->open && quoll_ring_publish(&client->requests))
         signal_peer(client->channel);
 }
 
 bool block_client_take(struct block_client *client, struct block_completion *completion)
 {
-    if (client->completions.ring == NULL || !quoll_ring_take(&client->completions, completion))
-        return false;
-    if (completion->status >= BLOCK_STATUS_COUNT)
-        completion->status = BLOCK_IO_ERROR;
-    if (client->in_flight > 0)
+    while (client->open && quoll_ring_take(&client->completions, completion)) {
+        uint64_t slot = completion->id;
+        if (slot >= BLOCK_RING_ENTRIES || (client->used[slot / 64] >> slot % 64 & 1) == 0)
+            continue; /* it was not asked for */
+        client->used[slot / 64] &= ~(UINT64_C(1) << slot % 64);
         client->in_flight--;
-    return true;
+        completion->id = client->pending[slot].id;
+        if (completion->status >= BLOCK_STATUS_COUNT)
+            completion->status = BLOCK_IO_ERROR;
+        return true;
+    }
+    return false;
 }
 
 bool block_client_sleep(struct block_client *client)
 {
-    return client->completions.ring == NULL || quoll_ring_sleep(&client->completions);
+    return !client->open || quoll_ring_sleep(&client->completions);
 }
 
 void block_client_awake(struct block_client *client)
 {
-    if (client->completions.ring != NULL)
+    if (client->open)
         quoll_ring_awake(&client->completions);
 }
 

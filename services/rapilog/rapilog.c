@@ -141,6 +141,16 @@ static bool settle_gone(void)
 
 /* ---- Clients ---- */
 
+/* The link of a lent queue: the session is opened there, and that is all it is for. */
+static void refuse_requests(uint32_t number)
+{
+    struct block_request request;
+    while (block_server_take(&rapilog.server[number], &request)) {
+        block_server_complete(&rapilog.server[number], request.id, BLOCK_BAD_REQUEST);
+        block_server_publish(&rapilog.server[number]);
+    }
+}
+
 static void take_requests(uint32_t number)
 {
     struct block_server *server = &rapilog.server[number];
@@ -179,10 +189,12 @@ static bool take_all(void)
     bool more = false;
     for (uint32_t number = 0; number < rapilog.count; number++) {
         look_at_disk(number);
-        if (guest_queue_is_lent(number))
-            more = guest_queue_take(number, rapilog.server[number].channel) || more;
-        else
+        if (!guest_queue_is_lent(number)) {
             take_requests(number);
+            continue;
+        }
+        refuse_requests(number);
+        more = guest_queue_take(number, rapilog.server[number].channel) || more;
     }
     return more;
 }

@@ -8,6 +8,7 @@
  * Input: byte 0: disk's abilities (4 bits), write-through, read-only, queue size; 1 byte: how many bytes of changes between
  * reads follow (odd: of the link to the disk as well); these; then steps.
  */
+#include "../link.h"
 #include "calls.h"
 #include "driver.h"
 #include "virtio/block.h"
@@ -47,7 +48,7 @@ static void start(struct input *input, uint8_t choice)
     block_server_attach(&server, link_memory, 0, 1, NULL, UINT64_MAX);
     block_server_ready(&server, &geometry);
     block_client_attach(&client, link_memory, 0, 2);
-    block_client_state(&client);
+    link_open(&server, &client);
     if (choice == 0xff)
         client.state = BLOCK_LINK_FAILED;
     virtio_block_start(&block, &(struct virtio_block_setup){.disk = &client,

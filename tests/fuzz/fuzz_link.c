@@ -9,6 +9,7 @@
  * Input: byte 0: bit 0: the hostile client, else the hostile server; bits 1..4 abilities; bit 5: buffers of known size; 1
  * byte: how many bytes of changes between reads follow; these; then steps.
  */
+#include "../link.h"
 #include "calls.h"
 #include "hostile.h"
 #include <quoll/block_io.h>
@@ -110,6 +111,7 @@ static void hostile_client(uint8_t choice, struct input *input)
     if (choice & 0x40)
         server_works(&server, 0);
     block_server_ready(&server, &geometry);
+    link_join(link_memory);
     while (input_more(input)) {
         uint8_t step = input_8(input);
         if ((step & 7) == 0)

@@ -9,6 +9,7 @@
  * Input: byte 0: bit 0 hostile client, bit 1 hostile disk, bit 2 hold-up time, bit 3 strict order, bits 4..7 how many
  * slots may be dirty; 1 byte: how many bytes of changes between reads follow; these; then steps.
  */
+#include "../link.h"
 #include "calls.h"
 #include "engine.h"
 #include "hostile.h"
@@ -250,7 +251,7 @@ static void start(uint8_t choice, struct input changes)
     block_server_attach(&rapilog.server, link_memory, 0, 1, &rapilog.buffers, 1);
     block_server_ready(&rapilog.server, &geometry);
     block_client_attach(&client, link_memory, 0, 1);
-    block_client_state(&client);
+    link_open(&rapilog.server, &client);
     engine_init(&rapilog.engine, &setup, rapilog.slot, SLOTS, rapilog.bucket, BUCKETS,
                 rapilog.dirty + SCRATCH_BYTES);
     engine_disk_ready(&rapilog.engine, 0, "disk", SECTORS, CHUNK_SECTORS, false, rapilog.now);

@@ -7,6 +7,7 @@
  * Input: byte 0: bit 0 honest disk, bit 1 the second client may only read, bit 2 whole blocks; 1 byte: how many bytes of
  * changes between reads follow; these; then steps.
  */
+#include "../link.h"
 #include "calls.h"
 #include "hostile.h"
 #include "volume.h"
@@ -46,11 +47,12 @@ static void start(uint8_t choice, struct input changes)
     block_server_ready(&disk, &geometry);
     volumes_start(&volumes, CLIENTS);
     block_client_attach(&volumes.disk, links[CLIENTS], 0, 1);
-    block_client_state(&volumes.disk);
+    link_open(&disk, &volumes.disk);
     for (uint32_t i = 0; i < CLIENTS; i++) {
         block_server_attach(&volumes.volume[i].server, links[i], 0, 1, NULL, 1u << i);
         given[i] = extents[i];
         HOLDS(volume_assign(&volumes, i, &extents[i], "label", i == 1 && (choice & 2)) == NULL);
+        link_join(links[i]);
     }
     hostile_resume();
 }

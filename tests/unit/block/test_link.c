@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../link.h"
+
 enum { BUFFER = 5, BUFFER_BYTES = 65536, SECTORS = 1000 };
 
 struct fixture {
@@ -56,6 +58,7 @@ static struct fixture *ready(void **state, const struct block_geometry *geometry
 {
     struct fixture *f = *state;
     block_server_ready(&f->server, geometry);
+    link_open(&f->server, &f->client);
     assert_int_equal(block_client_state(&f->client), BLOCK_LINK_READY);
     return f;
 }
@@ -74,7 +77,10 @@ static int answer_to(struct fixture *f, struct block_request request)
     assert_true(block_client_submit(&f->client, &request));
     block_client_publish(&f->client);
     if (block_server_take(&f->server, &taken)) {
+        uint64_t id = taken.id;
+        taken.id = request.id; /* the link has ids of its own */
         assert_memory_equal(&taken, &request, sizeof(request));
+        taken.id = id;
         block_server_complete(&f->server, taken.id, BLOCK_OK);
         block_server_publish(&f->server);
         assert_true(block_client_take(&f->client, &completion));
@@ -93,6 +99,7 @@ static void the_geometry_reaches_the_client(void **state)
     assert_int_equal(block_client_state(&f->client), BLOCK_LINK_STARTING);
     block_server_ready(&f->server, &disk);
     assert_true(twin_await(f->client.signal, 1000));
+    link_open(&f->server, &f->client);
     assert_int_equal(block_client_state(&f->client), BLOCK_LINK_READY);
     assert_memory_equal(&f->client.geometry, &disk, sizeof(disk));
 }
@@ -287,6 +294,7 @@ static void nonsense_from_a_server_is_a_failed_disk(void **state)
     for (size_t i = 0; i < sizeof(nonsense) / sizeof(nonsense[0]); i++) {
         block_client_attach(&f->client, f->link, f->client.channel, f->client.signal);
         block_server_ready(&f->server, &nonsense[i]);
+        link_open(&f->server, &f->client);
         assert_int_equal(block_client_state(&f->client), BLOCK_LINK_FAILED);
     }
 }
@@ -302,12 +310,29 @@ static void a_transfer_larger_than_the_protocol_allows_is_never_promised(void **
 static void an_impossible_status_is_an_error(void **state)
 {
     struct fixture *f = ready(state, &disk);
-    struct block_completion completion = {.id = 1, .status = 0x12345678};
+    struct block_completion completion = {.id = 0, .status = 0x12345678};
+    struct block_request request = sound();
+    assert_true(block_client_submit(&f->client, &request));
     quoll_ring_put(&f->server.completions, &completion);
     quoll_ring_publish(&f->server.completions);
     assert_true(block_client_take(&f->client, &completion));
     assert_int_equal(completion.status, BLOCK_IO_ERROR);
     assert_int_equal(f->client.in_flight, 0);
+}
+
+static void an_answer_to_nothing_is_not_taken(void **state)
+{
+    struct fixture *f = ready(state, &disk);
+    struct block_request request = sound();
+    assert_true(block_client_submit(&f->client, &request));
+    static const uint64_t ids[] = {1, 127, 128, UINT64_MAX};
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        struct block_completion completion = {.id = ids[i]};
+        quoll_ring_put(&f->server.completions, &completion);
+        quoll_ring_publish(&f->server.completions);
+        assert_false(block_client_take(&f->client, &completion));
+    }
+    assert_int_equal(f->client.in_flight, 1);
 }
 
 static uint32_t random_next(uint32_t *seed)
@@ -365,6 +390,7 @@ int main(void)
         TEST(nonsense_from_a_server_is_a_failed_disk),
         TEST(a_transfer_larger_than_the_protocol_allows_is_never_promised),
         TEST(an_impossible_status_is_an_error),
+        TEST(an_answer_to_nothing_is_not_taken),
         TEST(a_client_that_scribbles_gets_only_sound_requests_through),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
 /* The virtio disk between a simulated driver and a simulated disk at the other end of the block link. */
+#include "../../link.h"
 #include "driver.h"
 #include "virtio/block.h"
 #include <stdlib.h>
@@ -50,7 +51,7 @@ static int setup(void **state)
                                        .name = "test"};
     block_server_ready(&server, &geometry);
     block_client_attach(&client, &link, 2, 2);
-    block_client_state(&client);
+    link_open(&server, &client);
     wanted = (struct virtio_block_setup){
         .disk = &client,
         .buffer = buffer,

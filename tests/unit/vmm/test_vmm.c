@@ -176,7 +176,12 @@ static void build(void)
 static void disk_is_ready(void)
 {
     struct block_geometry geometry = {.sectors = 1234, .physical_block = 512, .max_sectors = 128};
+    struct block_request request;
     block_server_ready(&disk, &geometry);
+    for (int i = 0; i < 1000 && disk.session == 0; i++) { /* until the VMM has joined */
+        assert_false(block_server_take(&disk, &request));
+        twin_wait(10);
+    }
 }
 
 static void await_state(enum vm_state state)
