@@ -172,6 +172,8 @@ static void add_own_component(struct assembly *assembly, const struct component 
                                    component->thread_count, place);
     add_memory(assembly, component, index);
     add_devices(assembly, component, index);
+    if (component->restart)
+        add_part(assembly, index, CONFIG_NOBODY, CONFIG_NOBODY);
     if (component->machine)
         model_object(assembly->model, index, "machine", QUOLL_OBJECT_MACHINE, 0, 0);
     struct rapilog_parts *rapilog = add_rapilog(assembly, &component->rapilog, component->name);
@@ -287,6 +289,7 @@ bool assemble(const struct description *description, struct content *image)
         add_vm(&assembly, &description->vms[i], i);
     add_own_components(&assembly);
     finish_storage(&assembly);
+    add_kills(&assembly);
     if (assembly.supervisor != NO_COMPONENT) {
         add_fault_channel(&assembly);
         add_config(&assembly, assembly.supervisor, &assembly.supervisor_config,

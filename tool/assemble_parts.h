@@ -60,6 +60,12 @@ void add_dump(struct assembly *assembly, const struct rapilog_settings *settings
 /* Writes the configurations of all storage services, which grew with each use. */
 void finish_storage(struct assembly *assembly);
 
+/* Has the supervisor restart the component when it fails: the VMM of VM `vm`, the drainable service `drain`, or neither
+ * (CONFIG_NOBODY). To be called once the supervisor is there; without one, nothing is restarted. */
+void add_part(struct assembly *assembly, uint32_t component, uint32_t vm, uint32_t drain);
+/* What a test wants to have killed, once all parts are known. */
+void add_kills(struct assembly *assembly);
+
 bool add_vm(struct assembly *assembly, const struct vm *vm, uint32_t number);
 
 #endif

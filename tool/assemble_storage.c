@@ -110,6 +110,14 @@ static void add_timing(struct assembly *assembly, struct disk_parts *parts, cons
     free(name);
 }
 
+static void restart_disk(struct assembly *assembly, const struct disk_parts *disk)
+{
+    add_part(assembly, disk->driver, CONFIG_NOBODY, CONFIG_NOBODY);
+    if (disk->timing != NO_COMPONENT)
+        add_part(assembly, disk->timing, CONFIG_NOBODY, CONFIG_NOBODY);
+    add_part(assembly, disk->volume, CONFIG_NOBODY, CONFIG_NOBODY);
+}
+
 static struct disk_parts *use_disk(struct assembly *assembly, uint32_t number)
 {
     const struct disk *disk = &assembly->description->disks[number];
@@ -131,6 +139,8 @@ static struct disk_parts *use_disk(struct assembly *assembly, uint32_t number)
         add_timing(assembly, parts, disk);
     else
         add_link(assembly, parts->driver, 0, parts->volume, 0);
+    if (assembly->description->restart)
+        restart_disk(assembly, parts);
     parts->volume_config.buffer =
         add_buffer(assembly, parts, parts->volume, VOLUME_BUFFER_BYTES, &region);
     free(driver);
@@ -143,7 +153,8 @@ static struct disk_parts *use_disk(struct assembly *assembly, uint32_t number)
  */
 
 /* The supervisor tells it when the mains fail and when to drain, and hears when it has drained. */
-static void connect_supervisor(struct assembly *assembly, uint32_t rapilog, const char *name)
+static void connect_supervisor(struct assembly *assembly, uint32_t rapilog, const char *name,
+                               bool restart)
 {
     struct model *model = assembly->model;
     if (assembly->supervisor == NO_COMPONENT)
@@ -157,7 +168,11 @@ static void connect_supervisor(struct assembly *assembly, uint32_t rapilog, cons
     model_signal(model, assembly->supervisor, back, rapilog, 0, "mains-back");
     model_signal(model, rapilog, "resumed", assembly->supervisor, 0, resumed);
     model_signal(model, rapilog, "drained", assembly->supervisor, 0, drained);
-    model->component[rapilog].fault_channel = model_channel(model, assembly->supervisor, 0, fault);
+    if (restart)
+        add_part(assembly, rapilog, CONFIG_NOBODY, number);
+    else
+        model->component[rapilog].fault_channel =
+            model_channel(model, assembly->supervisor, 0, fault);
     snprintf(assembly->supervisor_config.drain[number], QUOLL_NAME_SIZE, "%s", name);
     free(drain);
     free(drained);
@@ -191,7 +206,7 @@ struct rapilog_parts *add_rapilog(struct assembly *assembly,
     model_map(model, parts->component, dirty, "dirty", READ_WRITE);
     uint32_t gauges = model_ram(model, "gauges", QUOLL_PAGE_SIZE);
     model_map(model, parts->component, gauges, "gauges", READ_WRITE);
-    connect_supervisor(assembly, parts->component, name);
+    connect_supervisor(assembly, parts->component, name, settings->restart);
     parts->dirty = dirty;
     free(name);
     return parts;

@@ -303,7 +303,10 @@ static void connect_supervisor(struct assembly *assembly, const struct vm *vm, u
                      model_thread(model, vmm, 1 + i), 0);
         free(thread);
     }
-    model->component[vmm].fault_channel = model_channel(model, supervisor, 0, fault);
+    if (vm->restart)
+        add_part(assembly, vmm, number, CONFIG_NOBODY);
+    else
+        model->component[vmm].fault_channel = model_channel(model, supervisor, 0, fault);
     snprintf(assembly->supervisor_config.vm[number].name, QUOLL_NAME_SIZE, "%s", vm->name);
     assembly->supervisor_config.vm[number].thread_count = vm->vcpu_count;
     assembly->supervisor_config.vm_count = number + 1;

@@ -215,11 +215,45 @@ static void read_services(struct description *description, struct node node)
     }
 }
 
+/* test: {kill: {nvme.disk0: {after: 3 s, every: 1 s, times: 5}}} */
+static void read_kill(struct description *description, struct node key, struct node node)
+{
+    static const char *const keys[] = {"after", "every", "times", NULL};
+    if (description->kill_count == DESCRIPTION_MAX_KILLS) {
+        node_error(key, "too many components to kill; a test can have %d", DESCRIPTION_MAX_KILLS);
+        return;
+    }
+    if (node_present(node) && node_expect_map(node, "a kill"))
+        node_only_keys(node, "a kill", keys);
+    description->kills[description->kill_count++] = (struct kill){
+        .node = key,
+        .component = node_text(key, "a component's name", ""),
+        .after = node_duration(node_get(node, "after"), "`after`", 3000000000),
+        .every = node_duration(node_get(node, "every"), "`every`", 1000000000),
+        .times = (uint32_t)node_number(node_get(node, "times"), "`times`", 1, 1000000, 1),
+    };
+}
+
+static void read_test(struct description *description, struct node node)
+{
+    static const char *const keys[] = {"kill", NULL};
+    if (!node_present(node) || !node_expect_map(node, "`test`"))
+        return;
+    node_only_keys(node, "`test`", keys);
+    struct node kill = node_get(node, "kill");
+    if (!node_expect_map(kill, "`kill`"))
+        return;
+    node_unique_keys(kill, "`kill`");
+    for (size_t i = 0; i < node_length(kill); i++)
+        read_kill(description, node_key_at(kill, i), node_value_at(kill, i));
+    node_warning(node, "components are killed while the system runs; this is for tests only");
+}
+
 static void read_system(struct description *description, struct node root)
 {
-    static const char *const keys[] = {"system",     "machine",       "power_fail",
-                                       "disks",      "shared_memory", "vms",
-                                       "components", "services",      NULL};
+    static const char *const keys[] = {"system",        "machine", "power_fail", "disks",
+                                       "shared_memory", "vms",     "components", "services",
+                                       "restart",       "test",    NULL};
     node_only_keys(root, "a system", keys);
     struct node name = node_get(root, "system");
     description->name = node_text(name, "`system`", "quoll");
@@ -230,6 +264,8 @@ static void read_system(struct description *description, struct node root)
     read_disks(description, node_get(root, "disks"));
     read_shared_memory(description, node_get(root, "shared_memory"));
     read_services(description, node_get(root, "services"));
+    description->restart = node_boolean(node_get(root, "restart"), "`restart`", true);
+    read_test(description, node_get(root, "test"));
     read_vms(description, node_get(root, "vms"));
     read_power_vm(description);
     read_components(description, node_get(root, "components"));

@@ -20,7 +20,8 @@ enum description_limit {
     DESCRIPTION_MAX_COMPONENTS = 24,
     DESCRIPTION_MAX_THREADS = 16, /* of one component of the user's */
     DESCRIPTION_MAX_ITEMS = 16,   /* memory areas, channels, devices of one such component */
-    DESCRIPTION_NAME = 15,        /* longest name; prefixes and numbers are added to it */
+    DESCRIPTION_MAX_KILLS = 16,
+    DESCRIPTION_NAME = 15, /* longest name; prefixes and numbers are added to it */
 };
 
 /* When and how long a thread may run. */
@@ -51,7 +52,7 @@ struct rapilog_settings {
     struct node node;          /* absent: no RapiLog */
     uint64_t hold_up, reserve; /* ns */
     uint64_t memory, limit;    /* bytes */
-    bool unsafe_no_drain;
+    bool unsafe_no_drain, restart;
     enum rapilog_mode mode;
     const char *dump;   /* GPT label of the dump area, or NULL */
     uint32_t dump_disk; /* index into description.disks */
@@ -84,6 +85,7 @@ struct vm {
     uint32_t volume_count;
     struct rapilog_settings rapilog;
     const char *seed; /* NULL: a new one for every image */
+    bool restart;     /* of its VMM */
 };
 
 struct memory_area { /* of a component of the user's */
@@ -121,6 +123,7 @@ struct component {
     struct volume_use volumes[VMM_MAX_DISKS];
     uint32_t volume_count;
     struct rapilog_settings rapilog;
+    bool restart;                                /* is begun anew when it fails */
     bool machine;                                /* may power the machine off */
     const char *controls[DESCRIPTION_MAX_ITEMS]; /* components whose threads it may suspend */
     uint32_t control_count;
@@ -163,6 +166,13 @@ struct power_settings {
 
 bool power_is_signalled(const struct power_settings *power);
 
+struct kill { /* tests only */
+    struct node node;
+    const char *component;
+    uint32_t times;
+    uint64_t after, every; /* ns */
+};
+
 struct shared_memory {
     const char *name;
     uint64_t size;
@@ -183,6 +193,9 @@ struct description {
     struct shared_memory shared[DESCRIPTION_MAX_ITEMS];
     uint32_t shared_count;
     struct schedule services[SERVICE_COUNT];
+    bool restart; /* components that fail are restarted */
+    struct kill kills[DESCRIPTION_MAX_KILLS];
+    uint32_t kill_count;
 };
 
 /* The result holds pointers into itself and is freed by description_free, also after a failure.

@@ -146,7 +146,7 @@ static void read_component(struct description *description, struct node key, str
 {
     static const char *const keys[] = {"elf",     "core",     "priority", "budget", "threads",
                                        "memory",  "channels", "devices",  "disks",  "rapilog",
-                                       "machine", "controls", NULL};
+                                       "machine", "controls", "restart",  NULL};
     if (!node_check_name(key, "a component", DESCRIPTION_NAME) ||
         !node_expect_map(node, "a component"))
         return;
@@ -162,6 +162,7 @@ static void read_component(struct description *description, struct node key, str
     read_controls(component, node_get(node, "controls"));
     read_volumes(description, node, component->volumes, &component->volume_count,
                  &component->rapilog);
+    component->restart = node_boolean(node_get(node, "restart"), "`restart`", false);
     component->machine = node_boolean(node_get(node, "machine"), "`machine`", false);
 }
 

@@ -8,6 +8,7 @@
 #define PRIORITY_DEVICES 150
 #define PRIORITY_RAPILOG 190
 #define PRIORITY_VCPUS 100
+#define RESTART_VMM false
 
 /* ------------------------------------------------------------------------------------------------
  * Disks, as used by a VM or a component
@@ -85,9 +86,9 @@ static void read_dump(const struct description *description, struct node node,
 static void read_rapilog(const struct description *description, struct node node,
                          struct rapilog_settings *settings)
 {
-    static const char *const keys[] = {
-        "mode", "dump",     "hold_up", "reserve", "memory", "limit", "unsafe_no_drain",
-        "core", "priority", "budget",  NULL};
+    static const char *const keys[] = {"mode",     "dump",   "hold_up",         "reserve",
+                                       "memory",   "limit",  "unsafe_no_drain", "core",
+                                       "priority", "budget", "restart",         NULL};
     if (!node_expect_map(node, "`rapilog`"))
         return;
     if (node_present(settings->node)) {
@@ -113,6 +114,7 @@ static void read_rapilog(const struct description *description, struct node node
     settings->limit = node_size(node_get(node, "limit"), "`limit`", 0);
     settings->unsafe_no_drain =
         node_boolean(node_get(node, "unsafe_no_drain"), "`unsafe_no_drain`", false);
+    settings->restart = node_boolean(node_get(node, "restart"), "`restart`", false);
     if (settings->reserve >= settings->hold_up)
         node_error(
             node_get(node, "reserve"),
@@ -324,7 +326,7 @@ static void read_vm(struct description *description, struct node key, struct nod
 {
     static const char *const keys[] = {"memory",  "vcpus",    "kernel", "initrd",  "command_line",
                                        "disks",   "priority", "budget", "rapilog", "seed",
-                                       "devices", "paged",    NULL};
+                                       "restart", "devices",  "paged",  NULL};
     if (!node_check_name(key, "a VM", DESCRIPTION_NAME) || !node_expect_map(node, "a VM"))
         return;
     struct vm *vm = &description->vms[description->vm_count];
@@ -348,6 +350,8 @@ static void read_vm(struct description *description, struct node key, struct nod
     read_schedule(description, node, &vm->vcpus);
     read_vm_devices(description, vm, node_get(node, "devices"));
     read_volumes(description, node, vm->volumes, &vm->volume_count, &vm->rapilog);
+    vm->restart =
+        node_boolean(node_get(node, "restart"), "`restart`", description->restart && RESTART_VMM);
     vm->seed = node_text(node_get(node, "seed"), "`seed`", NULL);
     description->vm_count++;
 }

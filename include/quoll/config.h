@@ -98,10 +98,23 @@ struct console_config {
  * (its answer to that), channel "drainN" (its receive "drain": clean end), receive
  * "drainedN", receive "drainN.fault" (its fault channel); per source N of the mains signal: memory "powerN" (struct power_source,
  * quoll/power.h; read-only); receive "mains" (from all of them); receive "fault" (fault
- * channel of every other component); channel "console-flush", receive "console-flushed"; object "machine". */
+ * channel of every other component); channel "console-flush", receive "console-flushed"; object "machine".
+ * Per component N that is restarted when it fails, a *part*: threads "partN.threadM", receive "partN.fault" (its fault
+ * channel; "vmN.fault" or "drainN.fault" is then missing). */
+#define CONFIG_MAX_PARTS 48
+#define CONFIG_NOBODY UINT32_MAX
 struct supervisor_config {
     uint32_t vm_count;
     uint32_t drain_count;
+    uint32_t part_count;
+    uint32_t reserved;
+    struct {
+        char name[QUOLL_NAME_SIZE];
+        uint32_t thread_count;
+        uint32_t vm, drain; /* whose VMM it is, which drainable service; or CONFIG_NOBODY */
+        uint32_t kills;     /* tests only: how often it is killed */
+        uint64_t kill_after_ns, kill_every_ns;
+    } part[CONFIG_MAX_PARTS];
     struct {
         char name[QUOLL_NAME_SIZE];
         uint32_t thread_count; /* vCPU threads: stopped at loss of mains */

@@ -17,10 +17,13 @@
  * ANNOUNCING: the notice (quoll/stream.h) is logged and the console is asked to get it out; a console that does
  * not answer is waited for only ANNOUNCE_NS.
  *
- * A VM counts as failed when its VMM says so or has faulted itself; other VMs go on. A drainable service that has
- * faulted cannot be waited for; what it had acknowledged and not written is lost, and that is said.
+ * Components that fail are restarted (parts.h), also while others drain. What follows is for those that are not, or too often:
+ * a VM counts as failed when its VMM says so or has faulted itself; other VMs go on. A drainable service that has
+ * faulted cannot be waited for; what it had acknowledged and not written is lost, and that is said. One that was
+ * restarted is told again what it is to do.
  */
 #include "mains.h"
+#include "parts.h"
 
 #include <quoll/config.h>
 #include <quoll/life.h>
@@ -62,17 +65,32 @@ static struct {
     struct drain drains[CONFIG_MAX_CLIENTS];
     uint32_t drain_count;
     uint64_t mains, fault, flushed;
-    uint64_t announced_until; /* counter value */
-    uint64_t off_after_ns;    /* how long to stand */
+    uint64_t announced_until, remind_at, stand_until, armed; /* counter values */
+    uint64_t off_after_ns;                                   /* how long to stand */
     uint32_t machine;
     char failure[NOTICE_TEXT]; /* the first; empty: there was none */
 } supervisor;
 
 /* ------------------------------------------------------------------------------------------------ the end */
 
-static void timer_in(uint64_t ns)
+static void remind_later(void)
 {
-    quoll_timer_set(quoll_now() + quoll_ticks_from_ns(ns));
+    supervisor.remind_at = quoll_now() + quoll_ticks_from_ns(REMIND_NS);
+}
+
+/* The timer rings for whatever comes first. */
+static void arm(void)
+{
+    uint64_t at = parts_next_kill();
+    if (supervisor.state == DRAINING && supervisor.remind_at < at)
+        at = supervisor.remind_at;
+    if (supervisor.state == STANDING && supervisor.stand_until < at)
+        at = supervisor.stand_until;
+    if (supervisor.state == ANNOUNCING && supervisor.announced_until < at)
+        at = supervisor.announced_until;
+    if (at != supervisor.armed)
+        quoll_timer_set(at);
+    supervisor.armed = at;
 }
 
 static void note_failure(const char *who, const char *why)
@@ -100,7 +118,6 @@ static void announce(void)
     quoll_log("notice: off %u %s", (unsigned)outcome, text);
     supervisor.announced_until =
         quoll_now() + (supervisor.flushed == 0 ? 0 : quoll_ticks_from_ns(ANNOUNCE_NS));
-    quoll_timer_set(supervisor.announced_until);
     if (supervisor.flushed != 0)
         quoll_signal(quoll_handle("console-flush", QUOLL_OBJECT_CHANNEL));
 }
@@ -112,7 +129,7 @@ static void stand(void)
         "everything acknowledged is on the disks; the machine goes off in %lu ms if the mains "
         "do not come back",
         (unsigned long)(supervisor.off_after_ns / 1000000));
-    timer_in(supervisor.off_after_ns);
+    supervisor.stand_until = quoll_now() + quoll_ticks_from_ns(supervisor.off_after_ns);
 }
 
 static void announce_when_drained(void)
@@ -126,17 +143,20 @@ static void announce_when_drained(void)
         announce();
 }
 
+static void tell_to_drain(const struct drain *drain)
+{
+    quoll_signal(supervisor.mains_lost ? drain->mains : drain->drain);
+}
+
 /* The drains are told first: log lines can wait. */
 static void drain_all(const char *why)
 {
-    for (uint32_t i = 0; i < supervisor.drain_count; i++) {
-        struct drain *drain = &supervisor.drains[i];
-        if (!drain->over)
-            quoll_signal(supervisor.mains_lost ? drain->mains : drain->drain);
-    }
+    for (uint32_t i = 0; i < supervisor.drain_count; i++)
+        if (!supervisor.drains[i].over)
+            tell_to_drain(&supervisor.drains[i]);
     supervisor.state = DRAINING;
     quoll_log("%s", why);
-    timer_in(REMIND_NS);
+    remind_later();
     announce_when_drained();
 }
 
@@ -146,7 +166,7 @@ static void remind(void)
         if (!supervisor.drains[i].over)
             quoll_log("still waiting for %s to write what it has acknowledged",
                       supervisor.drains[i].name);
-    timer_in(REMIND_NS);
+    remind_later();
 }
 
 static void switch_off(void)
@@ -220,7 +240,6 @@ static void regain_mains(void)
         if (drain->returning)
             quoll_signal(drain->back);
     }
-    quoll_timer_set(QUOLL_NEVER);
     go_on_when_all_have_returned();
 }
 
@@ -335,8 +354,70 @@ static void serve_drains(uint64_t signals)
     }
 }
 
+/* ------------------------------------------------------------------------------------------------ restarts */
+
+/* A VMM whose vCPUs stand still would wait for them to begin anew. */
+static bool can_begin(const struct part *part)
+{
+    if (supervisor.state == ANNOUNCING)
+        return false;
+    if (part->vm == CONFIG_NOBODY)
+        return true;
+    const struct vm *vm = &supervisor.vms[part->vm];
+    return !vm->over && (!supervisor.mains_lost || vm->goes_on);
+}
+
+static void part_is_lost(const struct part *part)
+{
+    if (part->vm != CONFIG_NOBODY)
+        vm_has_failed(&supervisor.vms[part->vm], "its VMM has stopped; the report is in the log");
+    else if (part->drain != CONFIG_NOBODY)
+        drain_failed(&supervisor.drains[part->drain]);
+    else
+        note_failure(part->name, "the report is in the log");
+}
+
+/* What its former life was told, the new one does not know. */
+static void part_has_begun(const struct part *part)
+{
+    if (part->drain == CONFIG_NOBODY)
+        return;
+    const struct drain *drain = &supervisor.drains[part->drain];
+    if (supervisor.state == RETURNING && drain->returning)
+        quoll_signal(drain->back);
+    else if (supervisor.state != RUNNING && supervisor.state != RETURNING)
+        tell_to_drain(drain);
+}
+
+static void serve_part(struct part *part, uint64_t signals)
+{
+    part->down = part->down || (signals & part->fault) != 0;
+    if (part->given_up)
+        return;
+    if (!can_begin(part)) {
+        part_spare(part);
+    } else if (part->down) {
+        part->down = false;
+        if (part_failed(part))
+            part_has_begun(part);
+        else
+            part_is_lost(part);
+    } else if (part_killed(part)) {
+        part_has_begun(part);
+    }
+}
+
+static void serve_parts(uint64_t signals)
+{
+    for (uint32_t i = 0; i < parts_count(); i++)
+        serve_part(part_number(i), signals);
+}
+
 static void serve(uint64_t signals)
 {
+    if ((signals & QUOLL_SIGNAL_TIMER) != 0)
+        supervisor.armed = QUOLL_NEVER;
+    serve_parts(signals);
     serve_drains(signals); /* first: who has just finished need not hurry */
     if ((signals & supervisor.mains) != 0)
         look_at_mains();
@@ -346,12 +427,11 @@ static void serve(uint64_t signals)
     if (supervisor.state == ANNOUNCING &&
         ((signals & supervisor.flushed) != 0 || quoll_now() >= supervisor.announced_until))
         switch_off();
-    if ((signals & QUOLL_SIGNAL_TIMER) == 0)
-        return;
-    if (supervisor.state == DRAINING)
+    if (supervisor.state == DRAINING && quoll_now() >= supervisor.remind_at)
         remind();
-    else if (supervisor.state == STANDING)
+    else if (supervisor.state == STANDING && quoll_now() >= supervisor.stand_until)
         announce();
+    arm();
 }
 
 /* ------------------------------------------------------------------------------------------------ set-up */
@@ -420,6 +500,15 @@ void component_main(void)
     supervisor.fault = receive_if_any("fault");
     supervisor.flushed = receive_if_any("console-flushed");
     supervisor.machine = quoll_handle("machine", QUOLL_OBJECT_MACHINE);
+    supervisor.armed = QUOLL_NEVER;
+    parts_start(config);
+    for (uint32_t i = 0; i < parts_count(); i++) {
+        const struct part *part = part_number(i);
+        if ((part->vm != CONFIG_NOBODY && part->vm >= supervisor.vm_count) ||
+            (part->drain != CONFIG_NOBODY && part->drain >= supervisor.drain_count))
+            quoll_fail("config gives part %s a VM or a drain that is not there", part->name);
+    }
+    arm();
     for (;;)
         serve(quoll_wait());
 }
