@@ -27,7 +27,7 @@ HOLD_UP_MS = 15000  # a small UPS
 # What the witness sees has passed through an emulated UART, so it is some tenths of a second old. While transactions are acknowledged
 # that the mains will be cut from, the disk is so much slower that it is further behind than that, or nothing that was seen could be
 # lost, whatever RapiLog did.
-SLOWER = {'through': 10, 'async': 40, 'rapilog': 100, 'unsafe_no_drain': 250}
+SLOWER = {'through': 10, 'async': 100, 'rapilog': 100, 'unsafe_no_drain': 250}
 
 
 class Round:
