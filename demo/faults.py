@@ -22,12 +22,13 @@ MODES = {'through': ('plain', 'on'), 'async': ('plain', 'off'), 'rapilog': ('rap
 # Seconds, about, for each round.
 COST = {'kill': 15, 'panic': 40, 'mains': 25}
 
-VCPUS = '[1, 2]'
-HOLD_UP_MS = 15000  # a small UPS
+VCPUS = 2
+# A UPS. The disk is made slow enough below that with less RapiLog would, on a busy host, acknowledge from the disk.
+HOLD_UP_MS = 60000
 # What the witness sees has passed through an emulated UART, so it is some tenths of a second old. While transactions are acknowledged
 # that the mains will be cut from, the disk is so much slower that it is further behind than that, or nothing that was seen could be
 # lost, whatever RapiLog did.
-SLOWER = {'through': 10, 'async': 100, 'rapilog': 100, 'unsafe_no_drain': 250}
+SLOWER = {'through': 10, 'async': 100, 'rapilog': 100, 'unsafe_no_drain': 300}
 
 
 class Round:

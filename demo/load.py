@@ -22,7 +22,7 @@ MODES = {'through': ('plain', 'on'), 'async': ('plain', 'off'), 'rapilog': ('rap
 KINDS = ('7200rpm', 'consumer-ssd', 'plp-nvme')
 
 # Under -icount the machine's CPUs take turns, so a second one would add nothing but its own work.
-VCPUS = '[1]'
+VCPUS = 1
 # How long the power supply lasts after the mains fail, for each disk. A rotating disk needs a small UPS: its last
 # FLUSH may have to write out all that other volumes have left in its cache. 16 ms is what an ATX supply must give.
 HOLD_UP_MS = {'7200rpm': 3000, 'consumer-ssd': 16, 'plp-nvme': 16}

@@ -9,7 +9,7 @@ import machine
 
 DESCRIPTION = '''# Written by demo/systems.py: {comment}
 system: postgresql
-machine: {{cores: 4, memory: 2 GiB}}
+machine: {{cores: {cores}, memory: 2 GiB}}
 power_fail: powerkey
 disks:
   disk0: {entry}
@@ -30,10 +30,10 @@ RAPILOG = '''    rapilog:
 
 
 def description(setting, disk, vcpus, hold_up_ms):
-    """The text of Quoll's description. Settings: plain, rapilog, and unsafe (RapiLog that ignores the loss of mains)."""
+    """The text of Quoll's description: the services on core 0, each vCPU on one of its own. Settings: plain, rapilog, and unsafe (RapiLog that ignores the loss of mains)."""
     comment = {'plain': 'the log on the plain disk', 'rapilog': 'the log on RapiLog',
                'unsafe': 'the log on a RapiLog that is told not to drain; it must lose transactions'}[setting]
-    text = DESCRIPTION.format(comment=comment, entry=disk.entry(), vcpus=vcpus, kernel=guest_disk.KERNEL, initrd=guest_disk.INITRD,
+    text = DESCRIPTION.format(comment=comment, entry=disk.entry(), cores=1 + vcpus, vcpus=list(range(1, 1 + vcpus)), kernel=guest_disk.KERNEL, initrd=guest_disk.INITRD,
                               command_line=machine.COMMAND_LINE, filter='' if setting == 'plain' else ', filter: rapilog')
     if setting != 'plain':
         text += RAPILOG.format(hold_up=round(hold_up_ms))
