@@ -18,6 +18,7 @@ void buffer_init(struct buffer *buffer, struct buffer_slot *slots, uint32_t slot
     buffer->bucket = buckets;
     buffer->data = data;
     buffer->slot_count = slot_count;
+    buffer->slot_most = slot_count;
     buffer->bucket_count = bucket_count;
     for (uint32_t index = 0; index < slot_count; index++)
         slots[index].state = BUFFER_FREE;
@@ -90,7 +91,7 @@ bool buffer_holds_write(const struct buffer *buffer, uint32_t volume, uint64_t n
         uint32_t index = slots_newest(buffer, volume, block);
         for (; index != BUFFER_NONE; index = slots_next_older(buffer, index)) {
             const struct buffer_slot *slot = &buffer->slot[index];
-            if (slot->first_write <= number && number <= slot->last_write)
+            if (!slot->dumped && slot->first_write <= number && number <= slot->last_write)
                 return true;
         }
     }

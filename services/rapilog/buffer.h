@@ -36,6 +36,15 @@
  *     invariant 3: when every seal takes all and waits until the former epoch is flushed (the engine's strict order), the disk
  *                  holds at every instant all epochs up to some k and a part of epoch k + 1, nothing later.
  *
+ * ORDERED DOMAINS. When all volumes drain as one, through a dump area (journal.h), sealing takes the DIRTY slots of every volume at
+ * the same instant into the volumes' *dumping* epochs. Once all of them together are in the dump area and flushed there, and
+ * the former epoch is in place, they become the writing epochs and go the way above; one that the disk refuses in place
+ * is written in place again as a whole, because it must not mix with what comes after it.
+ *
+ *     open (DIRTY) --seal_for_dump--> dumping --dumped, place--> writing --> written --> flushing --> (free)
+ *                                                                   ^                       |
+ *                                                                   +---- place_again ------+
+ *
  * In an emergency the engine may *extend* a written epoch by the open slots instead of flushing twice; that makes one
  * larger epoch of two and keeps both invariants.
  *
@@ -82,6 +91,7 @@ struct buffer_slot {
     uint8_t promised; /* subset of valid */
     uint8_t todo;     /* DRAINING: sectors not yet issued */
     bool failed;      /* DRAINING: the disk refused a part */
+    bool dumped;      /* DRAINING: in the dump area, flushed there */
     bool head;        /* starts a new disk request; counted in the cost */
 };
 
@@ -102,9 +112,10 @@ struct buffer_epoch {
 struct buffer_volume {
     struct buffer_list open;   /* DIRTY */
     struct buffer_list failed; /* DIRTY, refused by the disk before */
+    struct buffer_epoch dumping;
     struct buffer_epoch writing;
     struct buffer_epoch flushing;
-    bool is_writing, is_flushing;
+    bool is_dumping, is_writing, is_flushing;
     uint64_t epochs; /* sealed so far */
     uint64_t writes; /* number of the newest write */
     uint32_t slots;  /* in use */
@@ -122,10 +133,11 @@ struct buffer {
     uint32_t *bucket;
     uint8_t *data; /* slot n at n * BUFFER_BLOCK */
     uint32_t slot_count;
-    uint32_t bucket_count; /* a power of two */
-    uint32_t next_free;    /* where the search for a free slot begins */
-    uint32_t slots, heads; /* in use */
-    uint32_t slot_limit;
+    uint32_t bucket_count;                 /* a power of two */
+    uint32_t next_free;                    /* where the search for a free slot begins */
+    uint32_t slots, heads;                 /* in use */
+    uint32_t slot_limit;                   /* for promised data */
+    uint32_t slot_most;                    /* for all data */
     uint64_t budget, slot_cost, head_cost; /* nanoseconds */
     bool hurry;
     struct buffer_counters counters;
@@ -168,7 +180,7 @@ uint64_t buffer_write_number(struct buffer *buffer, uint32_t volume);
  * bound is reached (or no slot is free). promise: they count as acknowledged from now on. */
 uint32_t buffer_write(struct buffer *buffer, uint32_t volume, uint64_t number, uint64_t sector,
                       uint32_t count, const uint8_t *data, bool promise);
-/* Whether data of write `number`, which covered [sector, sector + count), is still in the buffer. */
+/* Whether data of write `number`, which covered [sector, sector + count), is in the buffer and not yet on stable storage. */
 bool buffer_holds_write(const struct buffer *buffer, uint32_t volume, uint64_t number,
                         uint64_t sector, uint32_t count);
 
@@ -183,6 +195,8 @@ uint32_t buffer_read(const struct buffer *buffer, uint32_t volume, uint64_t sect
  * later: invariant 3 needs parts == 1. */
 bool buffer_seal(struct buffer *buffer, uint32_t volume, uint32_t parts);
 bool buffer_seal_failed(struct buffer *buffer, uint32_t volume);
+/* Whether there is something to seal. */
+bool buffer_must_seal(const struct buffer *buffer, uint32_t volume);
 /* Adds the open and failed slots to the written epoch, which becomes a writing one again; false when there is no
  * written epoch or nothing to add. */
 bool buffer_extend(struct buffer *buffer, uint32_t volume);
@@ -195,6 +209,25 @@ enum buffer_epoch_state buffer_epoch_state(const struct buffer *buffer, uint32_t
 bool buffer_flush_begin(struct buffer *buffer, uint32_t volume);
 /* The FLUSH has been answered. Call until it returns false: each call settles one slot. */
 bool buffer_flush_end(struct buffer *buffer, uint32_t volume, bool ok, struct buffer_fate *fate);
+
+/* Ordered domains. Seals all DIRTY slots of the volume for the dump area; false when there are none. The former dumping epoch
+ * has been placed. */
+bool buffer_seal_for_dump(struct buffer *buffer, uint32_t volume);
+/* The volume's dumping epoch is in the dump area, flushed. */
+void buffer_dumped(struct buffer *buffer, uint32_t volume);
+/* The dumping epoch, if any, becomes the writing one; there is neither a writing nor a flushing one. */
+void buffer_place(struct buffer *buffer, uint32_t volume);
+/* Whether the disk refused a part of the flushing epoch in place. */
+bool buffer_place_refused(const struct buffer *buffer, uint32_t volume);
+/* The flushing epoch becomes the writing one again, all of it. */
+void buffer_place_again(struct buffer *buffer, uint32_t volume);
+/* Nothing of the volume is on its way in place. */
+bool buffer_placed(const struct buffer *buffer, uint32_t volume);
+/* From the dump area: a slot of the volume's dumping epoch, promised, newer than all others of its block that are in the buffer
+ * now. Its data is still to come. BUFFER_NONE: no slot is free. */
+uint32_t buffer_load(struct buffer *buffer, uint32_t volume, uint64_t block, uint8_t valid);
+/* What was loaded turned out to be incomplete: the volume's dumping epoch goes. */
+void buffer_unload(struct buffer *buffer, uint32_t volume);
 
 /* A FLUSH that belongs to no epoch has failed: the disk may have dropped anything it had in its cache, so whatever is
  * being written or flushed counts as refused. */

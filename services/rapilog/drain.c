@@ -45,17 +45,50 @@ static bool send_run(struct engine *engine, struct engine_volume *volume,
 
 /* A run that the link has no room for is answered as refused and comes again with the next epoch; the link has room for
  * every command that the engine has (ENGINE_COMMANDS), so this is the disk's server misbehaving. */
+/* Whether nothing is to be written in place for now. */
+static bool must_wait(const struct engine *engine, const struct engine_volume *volume, uint64_t now)
+{
+    return journal_stops_placing(engine) || volume->portion ||
+           (journal_keeps_epochs(engine) && now < volume->retry_at);
+}
+
 static void issue_runs(struct engine *engine, struct engine_volume *volume, uint64_t now)
 {
     uint32_t number = engine_volume_number(engine, volume);
+    uint64_t limit = journal_unflushed_limit(engine);
     struct buffer_run run;
+    if (must_wait(engine, volume, now))
+        return;
     while (volume->runs < ENGINE_RUNS && volume->commands < ENGINE_COMMANDS &&
+           volume->unflushed_ns < limit &&
            buffer_next_run(&engine->buffer, number, volume->max_sectors, &run)) {
         if (volume->writing_since == 0)
             volume->writing_since = now;
+        volume->unflushed_ns += volume->rate.head_ns + run.slots * volume->rate.slot_ns;
         if (!send_run(engine, volume, &run))
             drain_run_done(engine, &run, false);
     }
+}
+
+/* An epoch that is placed in portions: see journal.h. */
+static void step_portion(struct engine *engine, struct engine_volume *volume)
+{
+    uint32_t number = engine_volume_number(engine, volume);
+    struct block_request request = {.operation = BLOCK_FLUSH};
+    const struct engine_command command = {.kind = ENGINE_COMMAND_PORTION_FLUSH};
+    bool due = buffer_epoch_state(&engine->buffer, number) == BUFFER_EPOCH_WRITING &&
+               volume->unflushed_ns >= journal_unflushed_limit(engine);
+    if (due && volume->runs == 0 && !volume->portion && engine->phase != ENGINE_MAINS)
+        volume->portion = engine_send(engine, volume, &command, &request);
+}
+
+void drain_portion_done(struct engine *engine, struct engine_volume *volume, bool ok)
+{
+    volume->portion = false;
+    volume->unflushed_ns = 0;
+    engine->gauges.write_errors += ok ? 0 : 1;
+    if (!ok)
+        engine_cache_lost(engine);
 }
 
 static void send_flush(struct engine *engine, struct engine_volume *volume)
@@ -65,6 +98,7 @@ static void send_flush(struct engine *engine, struct engine_volume *volume)
     if (!volume->flush_due || !engine_send(engine, volume, &command, &request))
         return;
     volume->flush_due = false;
+    volume->unflushed_ns = 0;
     volume->flush_counts = engine->phase != ENGINE_RUNNING;
 }
 
@@ -72,7 +106,10 @@ static void send_flush(struct engine *engine, struct engine_volume *volume)
 static bool step_written(struct engine *engine, struct engine_volume *volume)
 {
     uint32_t number = engine_volume_number(engine, volume);
-    bool hurry = engine->phase == ENGINE_MAINS && !engine->setup.strict_order;
+    bool hurry = engine->phase == ENGINE_MAINS && !engine->setup.strict_order &&
+                 !journal_keeps_epochs(engine);
+    if (journal_stops_placing(engine))
+        return false;
     if (hurry && buffer_extend(&engine->buffer, number))
         return true;
     if (!buffer_flush_begin(&engine->buffer, number))
@@ -88,6 +125,8 @@ static bool step_written(struct engine *engine, struct engine_volume *volume)
 static bool step_seal(struct engine *engine, struct engine_volume *volume, uint64_t now)
 {
     uint32_t number = engine_volume_number(engine, volume);
+    if (journal_keeps_epochs(engine) || journal_stops_placing(engine))
+        return false;
     if (engine->setup.strict_order && core_of(engine, volume)->is_flushing)
         return false;
     if (now >= volume->retry_at && buffer_seal_failed(&engine->buffer, number))
@@ -98,7 +137,8 @@ static bool step_seal(struct engine *engine, struct engine_volume *volume, uint6
 
 static void step_final(struct engine *engine, struct engine_volume *volume)
 {
-    if (engine->phase == ENGINE_RUNNING || volume->final != FINAL_NONE)
+    if (engine->phase == ENGINE_RUNNING || volume->final != FINAL_NONE ||
+        journal_stops_placing(engine))
         return;
     struct block_request request = {.operation = BLOCK_FLUSH};
     const struct engine_command command = {.kind = ENGINE_COMMAND_FINAL_FLUSH};
@@ -123,6 +163,7 @@ void drain_step(struct engine *engine, struct engine_volume *volume, uint64_t no
                   (state == BUFFER_EPOCH_NONE && step_seal(engine, volume, now));
     }
     send_flush(engine, volume);
+    step_portion(engine, volume);
     step_final(engine, volume);
 }
 
@@ -183,6 +224,20 @@ static uint64_t epoch_time(const struct engine_volume *volume, uint64_t now)
     return now - (since > volume->last_flush ? since : volume->last_flush);
 }
 
+/* What comes later waits; what waits for space is answered. */
+static void place_again(struct engine *engine, struct engine_volume *volume, uint64_t now)
+{
+    uint32_t number = engine_volume_number(engine, volume);
+    const struct buffer_epoch *epoch = &core_of(engine, volume)->flushing;
+    volume->refused_sector = engine->buffer.slot[epoch->list.first].block * BUFFER_BLOCK_SECTORS;
+    volume->refused_blocks = epoch->slots;
+    buffer_place_again(&engine->buffer, number);
+    epoch_refused(engine, volume, now);
+    volume->last_flush = now;
+    if (engine->phase != ENGINE_MAINS)
+        requests_settle(engine, volume, true);
+}
+
 void drain_flush_done(struct engine *engine, struct engine_volume *volume, bool ok, uint64_t now)
 {
     uint32_t number = engine_volume_number(engine, volume);
@@ -191,6 +246,12 @@ void drain_flush_done(struct engine *engine, struct engine_volume *volume, bool 
     struct buffer_fate fate;
     volume->refused_blocks = 0;
     engine->gauges.write_errors += ok ? 0 : 1;
+    if (!ok)
+        engine_cache_lost(engine);
+    if (journal_keeps_epochs(engine) && (!ok || buffer_place_refused(&engine->buffer, number))) {
+        place_again(engine, volume, now);
+        return;
+    }
     while (buffer_flush_end(&engine->buffer, number, ok, &fate))
         if (!fate.on_disk)
             note_refused(volume, &fate);
@@ -211,7 +272,7 @@ void drain_final_done(struct engine *engine, struct engine_volume *volume, bool 
 {
     if (!ok) {
         engine->gauges.write_errors++;
-        buffer_cache_lost(&engine->buffer, engine_volume_number(engine, volume));
+        engine_cache_lost(engine);
         quoll_log("volume %s: the disk refuses the last FLUSH; nothing acknowledged depends on it",
                   volume->name);
     }
@@ -221,5 +282,7 @@ void drain_final_done(struct engine *engine, struct engine_volume *volume, bool 
 uint64_t drain_deadline(const struct engine *engine, const struct engine_volume *volume)
 {
     const struct buffer_volume *core = &engine->buffer.volume[engine_volume_number(engine, volume)];
-    return core->failed.first != BUFFER_NONE && !core->is_writing ? volume->retry_at : ENGINE_NEVER;
+    bool again = journal_keeps_epochs(engine) && core->is_writing;
+    return again || (core->failed.first != BUFFER_NONE && !core->is_writing) ? volume->retry_at
+                                                                             : ENGINE_NEVER;
 }

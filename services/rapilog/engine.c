@@ -21,6 +21,12 @@ static void commands_init(struct engine_volume *volume)
     }
 }
 
+/* Volumes, and the dump area. */
+static uint32_t engine_disks(const struct engine *engine)
+{
+    return engine->setup.volume_count + (engine->setup.has_dump ? 1 : 0);
+}
+
 void engine_init(struct engine *engine, const struct engine_setup *setup, struct buffer_slot *slots,
                  uint32_t slot_count, uint32_t *buckets, uint32_t bucket_count, uint8_t *data)
 {
@@ -28,10 +34,11 @@ void engine_init(struct engine *engine, const struct engine_setup *setup, struct
     engine->setup = *setup;
     engine->reason = RAPILOG_REASON_NOT_MEASURED;
     buffer_init(&engine->buffer, slots, slot_count, buckets, bucket_count, data);
-    for (uint32_t number = 0; number < setup->volume_count; number++) {
+    for (uint32_t number = 0; number < engine_disks(engine); number++) {
         requests_init(&engine->volume[number]);
         commands_init(&engine->volume[number]);
     }
+    engine->journal.stage = setup->has_dump ? JOURNAL_AWAITED : JOURNAL_ABSENT;
     if (setup->unsafe_no_drain)
         quoll_log("WARNING: unsafe_no_drain is set: acknowledged data is LOST when mains fails. "
                   "For tests of the test rig only");
@@ -100,6 +107,12 @@ void engine_disk_done(struct engine *engine, uint32_t volume_number, uint64_t id
     case ENGINE_COMMAND_MEASURE:
         measuring_done(engine, volume, ok, now);
         break;
+    case ENGINE_COMMAND_PORTION_FLUSH:
+        drain_portion_done(engine, volume, ok);
+        break;
+    case ENGINE_COMMAND_JOURNAL:
+        journal_command_done(engine, ok);
+        break;
     }
 }
 
@@ -114,9 +127,15 @@ bool engine_disk_gone(struct engine *engine, uint32_t volume_number, uint64_t no
 
 /* ---- Start of a volume ---- */
 
-static void serve(struct engine *engine, struct engine_volume *volume)
+void engine_serve(struct engine *engine, uint32_t number)
 {
-    volume->state = VOLUME_SERVING;
+    engine->volume[number].state = VOLUME_SERVING;
+    engine_port_serving(number);
+}
+
+static void measured(struct engine *engine, struct engine_volume *volume)
+{
+    volume->state = VOLUME_MEASURED;
     if (measure_result(&volume->measure, &volume->rate))
         quoll_log("volume %s: writes %lu KiB/s in sequence, a scattered block costs %lu us, a "
                   "small FLUSH %lu us (measured)",
@@ -127,7 +146,8 @@ static void serve(struct engine *engine, struct engine_volume *volume)
         quoll_log("volume %s: could not be measured (smaller than %u KiB, or the disk reports "
                   "errors)",
                   volume->name, MEASURE_LEAST_SECTORS / 2);
-    engine_port_serving(engine_volume_number(engine, volume));
+    if (!engine->setup.has_dump)
+        engine_serve(engine, engine_volume_number(engine, volume));
 }
 
 void engine_disk_ready(struct engine *engine, uint32_t volume_number, const char *name,
@@ -135,13 +155,14 @@ void engine_disk_ready(struct engine *engine, uint32_t volume_number, const char
 {
     struct engine_volume *volume = &engine->volume[volume_number];
     quoll_format(volume->name, sizeof(volume->name), "%s", name);
+    volume->sectors = sectors;
     volume->max_sectors = max_sectors;
     volume->read_only = read_only;
     volume->state = VOLUME_MEASURING;
     uint32_t most =
         max_sectors < engine->setup.scratch_sectors ? max_sectors : engine->setup.scratch_sectors;
     if (!measure_begin(&volume->measure, read_only ? 0 : sectors, most, now))
-        serve(engine, volume);
+        measured(engine, volume);
 }
 
 static void step_measure(struct engine *engine, struct engine_volume *volume, uint64_t now)
@@ -162,7 +183,7 @@ static void step_measure(struct engine *engine, struct engine_volume *volume, ui
             measuring_done(engine, volume, false, now);
     }
     if (measure_finished(&volume->measure))
-        serve(engine, volume);
+        measured(engine, volume);
 }
 
 /* Volumes share the scratch memory and would disturb each other's times, so they are measured one by one. */
@@ -170,11 +191,17 @@ static void step_measures(struct engine *engine, uint64_t now)
 {
     if (engine->phase != ENGINE_RUNNING)
         return;
-    for (uint32_t number = 0; number < engine->setup.volume_count; number++) {
+    bool all = true;
+    for (uint32_t number = 0; number < engine_disks(engine); number++) {
         struct engine_volume *volume = &engine->volume[number];
         step_measure(engine, volume, now);
         if (volume->state == VOLUME_MEASURING)
             return;
+        all = all && volume->state == VOLUME_MEASURED;
+    }
+    if (all && engine->journal.stage == JOURNAL_AWAITED) {
+        engine->journal.sectors = engine->volume[engine->setup.volume_count].sectors;
+        journal_open(engine);
     }
 }
 
@@ -240,6 +267,38 @@ static void tell_bound(struct engine *engine, enum rapilog_reason before)
         log_through(engine);
 }
 
+/* In an ordered domain everything is first written to the dump area, in one piece. A FLUSH there flushes the volumes, too. */
+static struct rate way_out(const struct engine *engine, const struct rate *worst)
+{
+    const struct rate *dump = &engine->volume[engine->setup.volume_count].rate;
+    if (!engine->setup.ordered)
+        return *worst;
+    return (struct rate){
+        .slot_ns = dump->slot_ns + dump->slot_ns / DUMP_CHUNK + 1,
+        .head_ns = 0,
+        .flush_ns = dump->flush_ns > worst->flush_ns ? dump->flush_ns : worst->flush_ns,
+        .known = dump->known && worst->known,
+    };
+}
+
+/* Whether something in the domain keeps it from promising. */
+static bool domain_is_closed(const struct engine *engine)
+{
+    if (!engine->setup.ordered)
+        return false;
+    for (uint32_t number = 0; number < engine->setup.volume_count; number++)
+        if (engine->volume[number].failing)
+            return true;
+    return engine->journal.failing || journal_is_full(engine);
+}
+
+void engine_cache_lost(struct engine *engine)
+{
+    for (uint32_t number = 0; number < engine->setup.volume_count; number++)
+        buffer_cache_lost(&engine->buffer, number);
+    journal_cache_lost(engine);
+}
+
 /* The slowest volume decides. Volumes that cannot be written do not count. */
 static void rebound(struct engine *engine)
 {
@@ -257,10 +316,11 @@ static void rebound(struct engine *engine)
     enum rapilog_reason before = engine->bounded ? engine->reason : RAPILOG_REASON_COUNT;
     uint64_t limit = engine->setup.dirty_limit / BUFFER_BLOCK;
     engine->bounded = true;
-    engine->rate = worst;
-    engine->budget = rate_budget(&worst, &engine->setup.limits, &engine->reason);
+    engine->rate = way_out(engine, &worst);
+    engine->full_budget = rate_budget(&engine->rate, &engine->setup.limits, &engine->reason);
+    engine->budget = journal_budget(engine);
     buffer_bound(&engine->buffer, limit == 0 || limit > UINT32_MAX ? UINT32_MAX : (uint32_t)limit,
-                 engine->budget, worst.slot_ns, worst.head_ns);
+                 engine->budget, engine->rate.slot_ns, engine->rate.head_ns);
     tell_bound(engine, before);
 }
 
@@ -287,6 +347,7 @@ void engine_mains(struct engine *engine)
         engine->volume[number].retry_at = 0;
         slots += engine->buffer.volume[number].promised_slots;
     }
+    journal_mains(engine);
     quoll_log("mains lost: %lu KiB to drain", (unsigned long)(slots * (BUFFER_BLOCK / KIB)));
 }
 
@@ -297,6 +358,7 @@ void engine_mains_back(struct engine *engine)
     engine->phase = ENGINE_RUNNING;
     engine->drained = false;
     buffer_hurry(&engine->buffer, false);
+    journal_mains_back(engine);
     for (uint32_t number = 0; number < engine->setup.volume_count; number++) {
         forget_final(&engine->volume[number]);
         requests_settle(engine, &engine->volume[number], false);
@@ -316,6 +378,10 @@ void engine_drain(struct engine *engine)
 
 static bool all_final(const struct engine *engine)
 {
+    if (!journal_finished(engine))
+        return false;
+    if (journal_stops_placing(engine))
+        return true;
     for (uint32_t number = 0; number < engine->setup.volume_count; number++) {
         const struct engine_volume *volume = &engine->volume[number];
         if (volume->state == VOLUME_SERVING && volume->final != FINAL_DONE)
@@ -389,20 +455,28 @@ static void publish_gauges(const struct engine *engine)
 
 /* ---- Step ---- */
 
+static uint64_t later_than(uint64_t now, uint64_t deadline)
+{
+    return deadline > now ? deadline : ENGINE_NEVER;
+}
+
 uint64_t engine_step(struct engine *engine, uint64_t now)
 {
     uint64_t deadline = ENGINE_NEVER;
     step_measures(engine, now);
     rebound(engine);
+    engine->closed = domain_is_closed(engine);
     for (uint32_t number = 0; number < engine->setup.volume_count; number++)
         requests_step(engine, &engine->volume[number]);
     update_gauges(engine);
     if (!(engine->phase == ENGINE_MAINS && engine->setup.unsafe_no_drain)) {
+        journal_step(engine, now);
+        deadline = later_than(now, journal_deadline(engine));
         for (uint32_t number = 0; number < engine->setup.volume_count; number++) {
             struct engine_volume *volume = &engine->volume[number];
             drain_step(engine, volume, now);
-            uint64_t wish = drain_deadline(engine, volume);
-            if (wish > now && wish < deadline)
+            uint64_t wish = later_than(now, drain_deadline(engine, volume));
+            if (wish < deadline)
                 deadline = wish;
         }
     }

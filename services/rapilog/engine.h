@@ -25,6 +25,8 @@
  * DISK ERRORS. What was promised stays and is retried, 10 ms to 5 s apart; the volume is *failing* until everything is on the
  * disk and acknowledges only what is. Writes that wait for a refused piece are answered with an error.
  *
+ * ORDERED DOMAINS AND THE DUMP AREA are journal.h's.
+ *
  * LOSS OF MAINS. From engine_mains() on no request is taken or answered; what is promised is drained and
  * flushed, and engine_port_drained() called. The rest stays where it is: when the mains come back (engine_mains_back()),
  * during the drain or after it, everything goes on as if nothing had happened.
@@ -33,6 +35,7 @@
 #define RAPILOG_ENGINE_H
 
 #include "buffer.h"
+#include "journal.h"
 #include "measure.h"
 #include "rate.h"
 
@@ -69,6 +72,8 @@ enum engine_command_kind {
     ENGINE_COMMAND_FLUSH,
     ENGINE_COMMAND_FINAL_FLUSH,
     ENGINE_COMMAND_MEASURE,
+    ENGINE_COMMAND_PORTION_FLUSH,
+    ENGINE_COMMAND_JOURNAL,
 };
 
 struct engine_command { /* in flight at the disk */
@@ -78,7 +83,8 @@ struct engine_command { /* in flight at the disk */
     struct buffer_run run;
 };
 
-enum engine_volume_state { VOLUME_ABSENT, VOLUME_MEASURING, VOLUME_SERVING };
+/* MEASURED: waits for the others, and until the journal has been opened. */
+enum engine_volume_state { VOLUME_ABSENT, VOLUME_MEASURING, VOLUME_MEASURED, VOLUME_SERVING };
 enum engine_final {
     FINAL_NONE,
     FINAL_SENT,
@@ -89,6 +95,7 @@ enum engine_final {
 struct engine_volume {
     enum engine_volume_state state;
     char name[32];
+    uint64_t sectors;
     uint32_t max_sectors;
     bool read_only;
     struct measure measure;
@@ -105,6 +112,8 @@ struct engine_volume {
     uint16_t unused_command;
     uint32_t commands, runs; /* in flight */
 
+    uint64_t unflushed_ns;   /* work that placing has left in the disk's cache, about */
+    bool portion;            /* the FLUSH that keeps it small is on its way */
     bool flush_due;          /* the FLUSH of the flushing epoch is to be sent */
     enum engine_final final; /* the FLUSH that ends a drain */
     bool flush_counts;       /* the FLUSH in flight was begun after the drain was asked for */
@@ -129,7 +138,12 @@ struct engine_setup {
     uint64_t dirty_limit;     /* bytes, 0: none */
     struct rate_limits limits;
     bool unsafe_no_drain;
-    bool strict_order; /* an epoch is flushed before the next one is written */
+    bool strict_order;       /* an epoch is flushed before the next one is written */
+    bool has_dump;           /* volume number volume_count is the dump area */
+    bool ordered;            /* all volumes drain through it as one domain */
+    uint8_t *journal_memory; /* journal_blocks() blocks, which the disk finds in the buffer at */
+    uint64_t journal_offset;
+    uint32_t *journal_order; /* one for each slot */
     struct rapilog_gauges *gauges;
 };
 
@@ -140,11 +154,14 @@ struct engine {
     bool drained;     /* told */
     struct rate rate; /* the worst of the volumes */
     enum rapilog_reason reason;
-    uint64_t budget;     /* ns */
-    uint64_t told_bound; /* bytes */
-    bool bounded;        /* there is a bound, of whatever size */
+    uint64_t budget;      /* ns, for what is promised */
+    uint64_t full_budget; /* ns, with the part that placing may leave in the disk's cache */
+    uint64_t told_bound;  /* bytes */
+    bool bounded;         /* there is a bound, of whatever size */
+    bool closed;          /* an ordered domain that cannot promise anything now */
     struct rapilog_gauges gauges;
-    struct engine_volume volume[BUFFER_MAX_VOLUMES];
+    struct journal journal;
+    struct engine_volume volume[BUFFER_MAX_VOLUMES + 1]; /* behind the last: the dump area */
 };
 
 /* ---- For the service ---- */
@@ -176,7 +193,8 @@ uint64_t engine_step(struct engine *engine, uint64_t now);
 
 bool engine_port_submit(uint32_t volume, const struct block_request *request); /* false: no room */
 void engine_port_complete(uint32_t volume, uint64_t id, enum block_status status);
-void engine_port_serving(uint32_t volume); /* the volume has been measured */
+void engine_port_serving(uint32_t volume);                     /* the volume has been measured */
+void engine_port_refused(uint32_t volume, const char *reason); /* it will not be served */
 void engine_port_drained(void);
 
 /* ---- Between requests.c, drain.c and engine.c ---- */
@@ -186,6 +204,10 @@ uint32_t engine_volume_number(const struct engine *engine, const struct engine_v
 /* Sends a command; false when the disk has no room. `like` tells kind, request and run. */
 bool engine_send(struct engine *engine, struct engine_volume *volume,
                  const struct engine_command *like, struct block_request *request);
+/* The volume can be used from now on. */
+void engine_serve(struct engine *engine, uint32_t number);
+/* A FLUSH of the journal's has failed: the disk may have dropped what any volume had in its cache. */
+void engine_cache_lost(struct engine *engine);
 void requests_init(struct engine_volume *volume);
 void requests_step(struct engine *engine, struct engine_volume *volume);
 void requests_read_done(struct engine *engine, struct engine_volume *volume, uint16_t number,
@@ -194,9 +216,12 @@ void requests_read_done(struct engine *engine, struct engine_volume *volume, uin
 void requests_refused(struct engine_volume *volume, const struct buffer_fate *fate);
 /* An epoch has ended. Answers what waited for it. */
 void requests_settle(struct engine *engine, struct engine_volume *volume, bool failed);
+/* The dump area takes nothing: answers with an error what waits for it. */
+void requests_fail_waiting(struct engine *engine, struct engine_volume *volume);
 void drain_step(struct engine *engine, struct engine_volume *volume, uint64_t now);
 void drain_run_done(struct engine *engine, const struct buffer_run *run, bool ok);
 void drain_flush_done(struct engine *engine, struct engine_volume *volume, bool ok, uint64_t now);
+void drain_portion_done(struct engine *engine, struct engine_volume *volume, bool ok);
 void drain_final_done(struct engine *engine, struct engine_volume *volume, bool ok);
 /* When drain_step() has something to do by itself. */
 uint64_t drain_deadline(const struct engine *engine, const struct engine_volume *volume);

@@ -103,16 +103,119 @@ enum buffer_epoch_state buffer_epoch_state(const struct buffer *buffer, uint32_t
     return written ? BUFFER_EPOCH_WRITTEN : BUFFER_EPOCH_WRITING;
 }
 
+bool buffer_must_seal(const struct buffer *buffer, uint32_t volume)
+{
+    const struct buffer_volume *v = &buffer->volume[volume];
+    return something_must_drain(buffer, v, &v->open) || something_must_drain(buffer, v, &v->failed);
+}
+
 bool buffer_extend(struct buffer *buffer, uint32_t volume)
 {
     struct buffer_volume *v = &buffer->volume[volume];
     if (buffer_epoch_state(buffer, volume) != BUFFER_EPOCH_WRITTEN)
         return false;
-    if (!something_must_drain(buffer, v, &v->open) && !something_must_drain(buffer, v, &v->failed))
+    if (!buffer_must_seal(buffer, volume))
         return false;
     add_to_epoch(buffer, &v->writing, &v->failed, 1);
     add_to_epoch(buffer, &v->writing, &v->open, 1);
     return true;
+}
+
+/* ---- The dump area ---- */
+
+bool buffer_seal_for_dump(struct buffer *buffer, uint32_t volume)
+{
+    struct buffer_volume *v = &buffer->volume[volume];
+    if (!buffer_must_seal(buffer, volume))
+        return false;
+    v->dumping = (struct buffer_epoch){
+        .list = slots_none,
+        .cursor = BUFFER_NONE,
+        .number = ++v->epochs,
+    };
+    v->is_dumping = true;
+    add_to_epoch(buffer, &v->dumping, &v->failed, 1);
+    add_to_epoch(buffer, &v->dumping, &v->open, 1);
+    return true;
+}
+
+void buffer_dumped(struct buffer *buffer, uint32_t volume)
+{
+    const struct buffer_volume *v = &buffer->volume[volume];
+    if (!v->is_dumping)
+        return;
+    for (uint32_t i = v->dumping.list.first; i != BUFFER_NONE; i = buffer->slot[i].next)
+        buffer->slot[i].dumped = true;
+}
+
+void buffer_place(struct buffer *buffer, uint32_t volume)
+{
+    struct buffer_volume *v = &buffer->volume[volume];
+    if (!v->is_dumping)
+        return;
+    v->writing = v->dumping;
+    v->is_writing = true;
+    v->is_dumping = false;
+}
+
+bool buffer_place_refused(const struct buffer *buffer, uint32_t volume)
+{
+    const struct buffer_epoch *epoch = &buffer->volume[volume].flushing;
+    for (uint32_t i = epoch->list.first; i != BUFFER_NONE; i = buffer->slot[i].next)
+        if (buffer->slot[i].failed)
+            return true;
+    return false;
+}
+
+void buffer_place_again(struct buffer *buffer, uint32_t volume)
+{
+    struct buffer_volume *v = &buffer->volume[volume];
+    for (uint32_t i = v->flushing.list.first; i != BUFFER_NONE; i = buffer->slot[i].next) {
+        buffer->slot[i].todo = buffer->slot[i].valid;
+        buffer->slot[i].failed = false;
+    }
+    v->writing = v->flushing;
+    v->writing.cursor = v->writing.list.first;
+    v->is_writing = true;
+    v->is_flushing = false;
+}
+
+bool buffer_placed(const struct buffer *buffer, uint32_t volume)
+{
+    return !buffer->volume[volume].is_writing && !buffer->volume[volume].is_flushing;
+}
+
+uint32_t buffer_load(struct buffer *buffer, uint32_t volume, uint64_t block, uint8_t valid)
+{
+    struct buffer_volume *v = &buffer->volume[volume];
+    uint32_t index = slots_load(buffer, volume, block);
+    if (index == BUFFER_NONE)
+        return BUFFER_NONE;
+    struct buffer_slot *slot = &buffer->slot[index];
+    slot->valid = valid;
+    slots_set_promised(buffer, slot, valid);
+    slot->last_write = 0;
+    if (!v->is_dumping)
+        v->dumping = (struct buffer_epoch){
+            .list = slots_none,
+            .cursor = index,
+            .number = ++v->epochs,
+        };
+    v->is_dumping = true;
+    slot->state = BUFFER_DRAINING;
+    slot->todo = valid;
+    v->dumping.slots++;
+    v->dumping.heads++;
+    slots_append(buffer, &v->dumping.list, index);
+    return index;
+}
+
+void buffer_unload(struct buffer *buffer, uint32_t volume)
+{
+    struct buffer_volume *v = &buffer->volume[volume];
+    while (v->is_dumping && v->dumping.list.first != BUFFER_NONE)
+        slots_release(buffer, slots_take(buffer, &v->dumping.list));
+    v->is_dumping = false;
 }
 
 /* ---- Runs ---- */

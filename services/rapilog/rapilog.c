@@ -4,10 +4,12 @@
  * mains it drains what is left within the hold-up time.
  *
  * This file is the transport: block links on both sides, signals, the timer. What is done with requests is in
- * engine.c and its siblings. One thread; client link N is stored on disk link N.
+ * engine.c and its siblings. One thread; client link N is stored on disk link N; the disk link behind the last of
+ * these, if there is one, is the dump area.
  *
- * The region "dirty" holds, in this order: the slots' administration, the hash buckets, the scratch memory of
- * the measurement, the slots' data. The disk reads (and, for the scratch memory, writes) it by DMA.
+ * The region "dirty" holds, in this order: the slots' administration, the hash buckets, the order of an epoch in the dump
+ * area, the scratch memory of the measurement, the journal's memory, the slots' data. The disk reads it by DMA, and writes the
+ * scratch memory, and the others when the dump area is read.
  */
 #include "engine.h"
 #include "guest_queue.h"
@@ -18,6 +20,7 @@
 
 #define SMALLEST_DIRTY (UINT64_C(1) << 20)
 #define SMALLEST_SCRATCH (UINT64_C(64) * BLOCK_SECTOR)
+#define ROUNDING 8u /* pages: what the parts of the region are rounded up by, together */
 #define LARGEST_SCRATCH ((uint64_t)MEASURE_MOST_SECTORS * BLOCK_SECTOR)
 
 enum disk_state { DISK_AWAITED, DISK_USED, DISK_UNUSABLE, DISK_GONE };
@@ -26,9 +29,10 @@ static struct {
     struct engine engine;
     struct block_buffers buffers;
     struct block_server server[CONFIG_MAX_CLIENTS];
-    struct block_client disk[CONFIG_MAX_CLIENTS];
-    enum disk_state state[CONFIG_MAX_CLIENTS];
-    uint32_t count;
+    struct block_client disk[CONFIG_MAX_CLIENTS + 1];
+    enum disk_state state[CONFIG_MAX_CLIENTS + 1];
+    uint32_t count;              /* clients */
+    uint32_t disks;              /* of them, and the dump area */
     uint32_t drained;            /* channel */
     uint32_t resumed;            /* channel; only with `back` */
     uint64_t mains, back, drain; /* signals; 0: not connected */
@@ -60,6 +64,11 @@ void engine_port_serving(uint32_t volume)
     block_server_ready(&rapilog.server[volume], &geometry);
 }
 
+void engine_port_refused(uint32_t volume, const char *reason)
+{
+    block_server_failed(&rapilog.server[volume], reason);
+}
+
 void engine_port_drained(void)
 {
     (void)quoll_signal(rapilog.drained);
@@ -87,7 +96,10 @@ static void refuse_disk(uint32_t number, const char *reason)
 {
     rapilog.state[number] = DISK_UNUSABLE;
     quoll_log("disk%u cannot be used: %s", number, reason);
-    block_server_failed(&rapilog.server[number], reason);
+    if (number < rapilog.count)
+        block_server_failed(&rapilog.server[number], reason);
+    if (rapilog.disks > rapilog.count)
+        quoll_log("RapiLog with a dump area serves no volume until all its disks can be used");
 }
 
 static void use_disk(uint32_t number)
@@ -133,7 +145,7 @@ static void look_at_disk(uint32_t number)
 static bool settle_gone(void)
 {
     bool any = false;
-    for (uint32_t number = 0; number < rapilog.count; number++)
+    for (uint32_t number = 0; number < rapilog.disks; number++)
         if (rapilog.state[number] == DISK_GONE)
             any = engine_disk_gone(&rapilog.engine, number, now_ns()) || any;
     return any;
@@ -187,8 +199,9 @@ static void act_on(uint64_t signals)
 static bool take_all(void)
 {
     bool more = false;
-    for (uint32_t number = 0; number < rapilog.count; number++) {
+    for (uint32_t number = 0; number < rapilog.disks; number++)
         look_at_disk(number);
+    for (uint32_t number = 0; number < rapilog.count; number++) {
         if (!guest_queue_is_lent(number)) {
             take_requests(number);
             continue;
@@ -220,7 +233,7 @@ static uint64_t pass(void)
     do
         deadline = engine_step(&rapilog.engine, now_ns());
     while (tell_clients());
-    for (uint32_t number = 0; number < rapilog.count; number++)
+    for (uint32_t number = 0; number < rapilog.disks; number++)
         block_client_publish(&rapilog.disk[number]);
     return more ? 0 : deadline;
 }
@@ -229,20 +242,20 @@ static uint64_t pass(void)
 static bool fall_asleep(void)
 {
     bool quiet = true;
-    for (uint32_t number = 0; number < rapilog.count; number++) {
+    for (uint32_t number = 0; number < rapilog.disks; number++)
         quiet = block_client_sleep(&rapilog.disk[number]) && quiet;
+    for (uint32_t number = 0; number < rapilog.count; number++)
         if (engine_can_take(&rapilog.engine, number))
             quiet = block_server_sleep(&rapilog.server[number]) && quiet;
-    }
     return quiet;
 }
 
 static void wake_up(void)
 {
-    for (uint32_t number = 0; number < rapilog.count; number++) {
+    for (uint32_t number = 0; number < rapilog.disks; number++)
         block_client_awake(&rapilog.disk[number]);
+    for (uint32_t number = 0; number < rapilog.count; number++)
         block_server_awake(&rapilog.server[number]);
-    }
 }
 
 static void arm(uint64_t deadline)
@@ -302,15 +315,21 @@ _Static_assert(BUFFER_BLOCK == BUFFER_SECTOR * BUFFER_BLOCK_SECTORS, "a block is
 static void divide(uint8_t *dirty, uint64_t size, struct engine_setup *setup)
 {
     uint64_t scratch = scratch_size(size);
-    uint64_t per_slot = BUFFER_BLOCK + sizeof(struct buffer_slot) + 2 * sizeof(uint32_t);
-    uint64_t slots = (size - scratch - 3 * QUOLL_PAGE_SIZE) / per_slot;
+    uint64_t per_slot = BUFFER_BLOCK + sizeof(struct buffer_slot) + 3 * sizeof(uint32_t) +
+                        BUFFER_BLOCK / DUMP_CHUNK;
+    uint64_t slots = (size - scratch - ROUNDING * QUOLL_PAGE_SIZE) / per_slot;
     if (slots > BUFFER_MAX_SLOTS)
         slots = BUFFER_MAX_SLOTS;
     uint32_t buckets = power_of_two_above((uint32_t)slots / 2 + 1);
     uint64_t buckets_at = page_aligned(slots * sizeof(struct buffer_slot));
-    setup->scratch_offset = page_aligned(buckets_at + buckets * sizeof(uint32_t));
+    uint64_t order_at = page_aligned(buckets_at + buckets * sizeof(uint32_t));
+    setup->scratch_offset = page_aligned(order_at + slots * sizeof(uint32_t));
     setup->scratch_sectors = (uint32_t)(scratch / BLOCK_SECTOR);
-    setup->slots_offset = setup->scratch_offset + scratch;
+    setup->journal_offset = setup->scratch_offset + scratch;
+    setup->journal_order = (uint32_t *)(void *)(dirty + order_at);
+    setup->journal_memory = dirty + setup->journal_offset;
+    setup->slots_offset =
+        setup->journal_offset + (uint64_t)journal_blocks((uint32_t)slots) * DUMP_BLOCK;
     QUOLL_ASSERT(setup->slots_offset + slots * BUFFER_BLOCK <= size);
     engine_init(&rapilog.engine, setup, (struct buffer_slot *)(void *)dirty, (uint32_t)slots,
                 (uint32_t *)(void *)(dirty + buckets_at), buckets, dirty + setup->slots_offset);
@@ -324,9 +343,10 @@ static void start(void)
     if (config.client_count > CONFIG_MAX_CLIENTS)
         quoll_fail("config: client_count is %u; at most %u are possible", config.client_count,
                    CONFIG_MAX_CLIENTS);
-    if (config.has_dump != 0)
-        quoll_fail("dump areas, and with them `held ordered`, are not there yet; use mode: held");
+    if (config.mode == RAPILOG_MODE_HELD_ORDERED && config.has_dump == 0)
+        quoll_fail("config: `held ordered` without a dump area");
     rapilog.count = config.client_count;
+    rapilog.disks = config.client_count + (config.has_dump != 0 ? 1 : 0);
     rapilog.armed = QUOLL_NEVER;
     rapilog.mains = optional_signal("mains");
     rapilog.back = optional_signal("mains-back");
@@ -344,17 +364,19 @@ static void start(void)
                    config.disk_sharers},
         .unsafe_no_drain = config.unsafe_no_drain != 0,
         .strict_order = config.strict_order != 0,
+        .has_dump = config.has_dump != 0,
+        .ordered = config.has_dump != 0 && config.mode == RAPILOG_MODE_HELD_ORDERED,
         .gauges = quoll_memory("gauges", sizeof(struct rapilog_gauges)),
     };
     uint8_t *dirty = quoll_memory("dirty", SMALLEST_DIRTY);
     divide(dirty, quoll_find(QUOLL_ENVIRONMENT_MEMORY, "dirty")->size, &setup);
     block_buffers_find(&rapilog.buffers);
     guest_queues_find(&rapilog.engine, &rapilog.buffers, config.allowed_buffers, rapilog.count);
-    for (uint32_t number = 0; number < rapilog.count; number++) {
+    for (uint32_t number = 0; number < rapilog.count; number++)
         block_server_find(&rapilog.server[number], number, &rapilog.buffers,
                           config.allowed_buffers[number]);
+    for (uint32_t number = 0; number < rapilog.disks; number++)
         block_client_find(&rapilog.disk[number], number);
-    }
 }
 
 void component_main(void)

@@ -36,7 +36,7 @@ void requests_init(struct engine_volume *volume)
 
 bool engine_holding(const struct engine *engine, const struct engine_volume *volume)
 {
-    return engine->phase == ENGINE_RUNNING && !volume->failing &&
+    return engine->phase == ENGINE_RUNNING && !volume->failing && !engine->closed &&
            buffer_can_promise(&engine->buffer);
 }
 
@@ -196,7 +196,8 @@ void requests_step(struct engine *engine, struct engine_volume *volume)
 {
     if (volume->state != VOLUME_SERVING || engine->phase == ENGINE_MAINS)
         return;
-    step_writes(engine, volume);
+    if (!engine->journal.abandoned) /* the dump area still takes slots that may be free again */
+        step_writes(engine, volume);
     step_reads(engine, volume);
 }
 
@@ -273,4 +274,12 @@ void requests_settle(struct engine *engine, struct engine_volume *volume, bool f
         step_writes(engine, volume);
         refuse_writes(engine, volume);
     }
+}
+
+void requests_fail_waiting(struct engine *engine, struct engine_volume *volume)
+{
+    for (uint16_t n = volume->waiting.first; n != ENGINE_NONE; n = volume->request[n].next)
+        volume->request[n].status = BLOCK_IO_ERROR;
+    if (volume->state == VOLUME_SERVING)
+        requests_settle(engine, volume, true);
 }

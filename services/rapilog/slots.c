@@ -97,9 +97,9 @@ void slots_to_front(struct buffer *buffer, uint32_t index)
 
 /* ---- Life ---- */
 
-static uint32_t free_slot(const struct buffer *buffer)
+static uint32_t free_slot(const struct buffer *buffer, uint32_t most)
 {
-    if (buffer->slots == buffer->slot_count)
+    if (buffer->slots >= most)
         return BUFFER_NONE;
     uint32_t index = buffer->next_free;
     while (buffer->slot[index].state != BUFFER_FREE)
@@ -133,16 +133,10 @@ void slots_set_promised(struct buffer *buffer, struct buffer_slot *slot, uint8_t
     slot->promised = promised;
 }
 
-uint32_t slots_open(struct buffer *buffer, uint32_t number, uint64_t block, uint8_t mask,
-                    bool promise)
+/* Takes a free slot for the block; it is the newest of its block then, and in no list. */
+static void occupy(struct buffer *buffer, uint32_t index, uint32_t number, uint64_t block,
+                   bool head)
 {
-    struct buffer_volume *volume = &buffer->volume[number];
-    uint32_t index = free_slot(buffer);
-    if (index == BUFFER_NONE)
-        return BUFFER_NONE;
-    bool head = !continues(buffer, volume, index, block, mask);
-    if (promise && !bound_allows(buffer, 1, head ? 1 : 0))
-        return BUFFER_NONE;
     buffer->slot[index] = (struct buffer_slot){
         .block = block,
         .first_write = 1,
@@ -151,10 +145,31 @@ uint32_t slots_open(struct buffer *buffer, uint32_t number, uint64_t block, uint
     };
     slots_set_head(buffer, &buffer->slot[index], head);
     buffer->slots++;
-    volume->slots++;
+    buffer->volume[number].slots++;
     buffer->next_free = index + 1 < buffer->slot_count ? index + 1 : 0;
     chain_insert(buffer, index);
+}
+
+uint32_t slots_open(struct buffer *buffer, uint32_t number, uint64_t block, uint8_t mask,
+                    bool promise)
+{
+    struct buffer_volume *volume = &buffer->volume[number];
+    uint32_t index = free_slot(buffer, buffer->slot_most);
+    if (index == BUFFER_NONE)
+        return BUFFER_NONE;
+    bool head = !continues(buffer, volume, index, block, mask);
+    if (promise && !bound_allows(buffer, 1, head ? 1 : 0))
+        return BUFFER_NONE;
+    occupy(buffer, index, number, block, head);
     slots_append(buffer, &volume->open, index);
+    return index;
+}
+
+uint32_t slots_load(struct buffer *buffer, uint32_t number, uint64_t block)
+{
+    uint32_t index = free_slot(buffer, buffer->slot_count);
+    if (index != BUFFER_NONE)
+        occupy(buffer, index, number, block, true);
     return index;
 }
 

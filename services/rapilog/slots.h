@@ -27,6 +27,8 @@ uint8_t *slots_data(const struct buffer *buffer, uint32_t index, uint32_t sector
 /* A new DIRTY slot, not yet valid in any sector; `mask` will be. BUFFER_NONE when there is none or the bound forbids it. */
 uint32_t slots_open(struct buffer *buffer, uint32_t number, uint64_t block, uint8_t mask,
                     bool promise);
+/* The same for what comes from the dump area: whatever the bound says, and in no list yet. */
+uint32_t slots_load(struct buffer *buffer, uint32_t number, uint64_t block);
 /* Frees a slot that is in no list any more. */
 void slots_release(struct buffer *buffer, uint32_t index);
 void slots_set_head(struct buffer *buffer, struct buffer_slot *slot, bool head);

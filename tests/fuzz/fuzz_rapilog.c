@@ -142,6 +142,8 @@ void engine_port_serving(uint32_t volume)
     HOLDS(volume == 0);
 }
 
+void engine_port_refused(uint32_t volume, const char *reason) {}
+
 void engine_port_drained(void)
 {
     rapilog.drained = true;

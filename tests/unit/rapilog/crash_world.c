@@ -189,6 +189,8 @@ void engine_port_complete(uint32_t volume, uint64_t id, enum block_status status
 
 void engine_port_serving(uint32_t volume) {}
 
+void engine_port_refused(uint32_t volume, const char *reason) {}
+
 void engine_port_drained(void)
 {
     if (world.drained)

@@ -128,6 +128,7 @@ void engine_port_complete(uint32_t volume, uint64_t id, enum block_status status
 }
 
 void engine_port_serving(uint32_t volume) {}
+void engine_port_refused(uint32_t volume, const char *reason) {}
 void engine_port_drained(void) {}
 
 static void engine_begin(uint64_t hold_up_ns)

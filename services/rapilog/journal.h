@@ -1,0 +1,147 @@
+/*
+ * RapiLog's journal: the way of an ordered domain's epochs through the dump area (dump.h), and in mode `held` the fast way out
+ * when the mains fail.
+ *
+ * HELD ORDERED. All volumes of the engine are one domain. Its epochs are atomic:
+ *
+ *     seal       the DIRTY slots of all volumes, at one instant, become epoch k
+ *     dump       epoch k is written to its half of the dump area in one sequential pass
+ *     flush      one FLUSH: epoch k is complete there
+ *     place      only now its data goes where it belongs, in any order; then a FLUSH per volume
+ *
+ * so at every instant volumes and dump area together hold all epochs up to some k, whole, and nothing later: either
+ * k is not complete in the dump area, then nothing of it is in place, or it is, then the next start places all of it. An
+ * epoch holds everything that was acknowledged before it was sealed and is not in an earlier one: a prefix of the history.
+ * The half of epoch k is written again by epoch k + 2, which is sealed after k was placed and epoch k + 1's descriptors, or a
+ * superblock, say so: otherwise what is left of k would be taken for an epoch that was damaged.
+ *
+ * While mains are there, epoch k + 1 is sealed when k is placed: dump and place would only take the disk from
+ * each other. On loss of mains placing stops, what is open is dumped as epoch k + 1 beside k, and that is the end: the next
+ * start finds both. When the mains come back instead, k is placed further and then k + 1, as always.
+ *
+ * A FLUSH of the dump area also flushes what placing has left in the disk's cache. So that the last FLUSH stays short,
+ * placing flushes whenever that much work may be in the cache that a quarter of the time to drain is needed for it.
+ *
+ * HELD. Volumes drain in place, each for itself. On loss of mains everything that is in the buffer goes into one epoch of the
+ * dump area when the estimate says that this is faster. When the mains come back, or the next start has placed
+ * that epoch, it is *voided*: a superblock says that it counts as placed. Before that nothing newer may go in place (`gate`), or
+ * a later start would put old data over it.
+ *
+ * START. Before any volume is served, what is pending in the dump area is loaded into the buffer, checked, and goes on from
+ * there as if it had just been dumped: reads see it, placing goes on in the background (replay.c).
+ *
+ * ERRORS. An epoch that the dump area refuses is written there again; one that the disk refuses in place, too. Until that
+ * succeeds nothing is sealed after it, so one sector that stays bad stops the domain: that is what order costs. Writes are
+ * acknowledged when they are dumped as long as the dump area works.
+ *
+ *     ABSENT
+ *     AWAITED -> READING -> LOADING_LIST <-> LOADING_DATA -> IDLE, or REFUSED
+ *     IDLE -> WRITING -> FLUSHING -> DUMPED -> IDLE          WRITING, FLUSHING -> RETRYING -> WRITING
+ *     IDLE -> SUPER_WRITING -> SUPER_FLUSHING -> IDLE
+ *
+ * Callers: the engine's parts. Slots and descriptors lie in the engine's memory, which the disk reads by DMA; what was read from
+ * the disk is copied before it is checked.
+ */
+#ifndef RAPILOG_JOURNAL_H
+#define RAPILOG_JOURNAL_H
+
+#include "dump.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct engine;
+struct engine_volume;
+
+enum journal_stage {
+    JOURNAL_ABSENT,
+    JOURNAL_AWAITED, /* until all disks have been measured */
+    JOURNAL_READING, /* superblocks, first descriptors */
+    JOURNAL_LOADING_LIST,
+    JOURNAL_LOADING_DATA,
+    JOURNAL_REFUSED, /* the dump area cannot be used; no volume is served */
+    JOURNAL_IDLE,
+    JOURNAL_WRITING,
+    JOURNAL_FLUSHING,
+    JOURNAL_RETRYING,
+    JOURNAL_DUMPED, /* complete; waits until the epoch before it is placed */
+    JOURNAL_SUPER_WRITING,
+    JOURNAL_SUPER_FLUSHING,
+};
+
+struct journal {
+    enum journal_stage stage;
+    uint64_t sectors; /* of the dump area */
+    uint32_t capacity;
+    uint64_t identity;
+    uint64_t sequence;                   /* of the newest epoch */
+    uint64_t placing;                    /* of the epoch that is on its way in place, 0: none */
+    uint64_t placed;                     /* everything up to this number is in place */
+    uint64_t told;                       /* the dump area itself says so up to this number */
+    uint64_t super_placed, super_serial; /* what the newest superblock says */
+    bool super_due;
+    bool emergency; /* held, mains lost: the way out is the dump area */
+    bool abandoned; /* ... and they are back before or after it was complete */
+    bool gate;      /* held: nothing may be sealed before the dump area is voided */
+    bool failing;
+
+    uint32_t entries;   /* of the epoch that is written or loaded */
+    uint32_t issued;    /* blocks of it */
+    uint32_t in_flight; /* commands */
+    bool failed;        /* one of them */
+    uint64_t since, retry_at, retry_after;
+
+    uint64_t pending[2]; /* numbers of the epochs to load, the older first */
+    uint32_t pending_count, loading;
+    uint32_t chunk;
+    bool damaged;                /* an epoch before the one that is loaded was not complete */
+    uint64_t recovered;          /* bytes */
+    uint64_t telling;            /* `placed` in the descriptors of the epoch that is written */
+    uint32_t sum;                /* of the last descriptor written */
+    struct dump_descriptor list; /* a copy of what was read */
+};
+
+/* How many blocks of memory the journal needs for descriptors and superblocks. */
+uint32_t journal_blocks(uint32_t slot_count);
+
+/* All disks have been measured: reads the dump area. */
+void journal_open(struct engine *engine);
+void journal_step(struct engine *engine, uint64_t now);
+void journal_command_done(struct engine *engine, bool ok);
+void journal_mains(struct engine *engine);
+void journal_mains_back(struct engine *engine);
+uint64_t journal_deadline(const struct engine *engine);
+
+/* Whether volumes drain through the dump area only. */
+bool journal_orders(const struct engine *engine);
+/* Whether what is on its way in place must get there as it is, before anything newer. */
+bool journal_keeps_epochs(const struct engine *engine);
+/* Whether nothing may be written in place now. */
+bool journal_stops_placing(const struct engine *engine);
+/* Of the time to drain, what may be promised: without the part that placing may need. */
+uint64_t journal_budget(const struct engine *engine);
+/* A FLUSH has failed somewhere: what is on its way to the dump area is written again. */
+void journal_cache_lost(struct engine *engine);
+/* Whether there is no room for another epoch: nothing may be promised. */
+bool journal_is_full(const struct engine *engine);
+/* Work that may be in the disk's cache after placing, ns, for each volume. */
+uint64_t journal_unflushed_limit(const struct engine *engine);
+/* Mains lost: everything acknowledged is on stable storage. DRAINING: and in place, and the dump area says so. */
+bool journal_finished(const struct engine *engine);
+
+/* ---- Between journal.c and replay.c ---- */
+
+struct engine_volume *journal_disk(struct engine *engine);
+struct dump_descriptor *journal_descriptor(const struct engine *engine, uint32_t chunk);
+struct dump_super *journal_super(const struct engine *engine, uint32_t copy);
+/* Reads or writes whole blocks of the dump area; memory: within the engine's. Counts in in_flight. */
+void journal_send(struct engine *engine, uint32_t operation, uint64_t block, const void *memory,
+                  uint32_t blocks);
+/* The next piece of the epoch's blocks that lie one after the other in memory, from `issued` on: how many. */
+uint32_t journal_piece(const struct engine *engine, uint32_t issued, uint8_t **memory);
+bool journal_all_placed(const struct engine *engine);
+void replay_open(struct engine *engine);
+/* The stages of the start; true when something has changed. */
+bool replay_step(struct engine *engine);
+
+#endif

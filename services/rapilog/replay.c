@@ -1,0 +1,357 @@
+/*
+ * The journal's start: what is pending in the dump area comes back into the buffer. See journal.h and dump.h.
+ *
+ * Nothing on the dump area is believed: superblocks and descriptors are copied, checked, and refer only to volumes, blocks and
+ * slots that exist; data is compared with its checksum. An epoch that is not complete was not acknowledged as
+ * dumped by anything that still runs, so it is left out. An older epoch that is damaged while a newer one is complete cannot
+ * come from a power cut: then the area is refused, since half of a history would be worse than none.
+ */
+#include "checksum.h"
+#include "engine.h"
+#include "journal.h"
+#include "sectors.h"
+#include "slots.h"
+
+#include <quoll/quoll.h>
+#include <string.h>
+
+#define KIB 1024u
+
+static void refuse(struct engine *engine, const char *why)
+{
+    engine->journal.stage = JOURNAL_REFUSED;
+    quoll_log("dump area: %s. No volume is served", why);
+    for (uint32_t number = 0; number < engine->setup.volume_count; number++)
+        engine_port_refused(number, "RapiLog cannot use its dump area; its log tells why");
+}
+
+/* ---- Superblocks and first descriptors ---- */
+
+void replay_open(struct engine *engine)
+{
+    struct journal *journal = &engine->journal;
+    journal->capacity = dump_capacity(journal->sectors);
+    if (journal->capacity == 0 || journal_disk(engine)->max_sectors < DUMP_BLOCK_SECTORS) {
+        refuse(engine, "it is too small; give it twice the size of RapiLog's memory");
+        return;
+    }
+    if (journal->capacity < engine->buffer.slot_count) {
+        engine->buffer.slot_most = journal->capacity;
+        quoll_log("dump area: only %u KiB fit into half of it, so not more is held",
+                  journal->capacity * (DUMP_BLOCK / KIB));
+    }
+    for (uint32_t number = 0; number < engine->setup.volume_count; number++)
+        journal->identity = dump_identity(journal->identity, engine->volume[number].name,
+                                          engine->volume[number].sectors);
+    journal->failed = false;
+    journal->stage = JOURNAL_READING;
+    for (uint32_t i = 0; i < DUMP_SUPERS; i++)
+        journal_send(engine, BLOCK_READ, i, journal_super(engine, i), 1);
+    for (uint32_t i = 0; i < 2; i++)
+        journal_send(engine, BLOCK_READ, dump_half(journal->sectors, i),
+                     journal_descriptor(engine, i), 1);
+}
+
+static bool all_zero(const void *memory)
+{
+    const uint8_t *byte = memory;
+    for (uint32_t i = 0; i < DUMP_BLOCK; i++)
+        if (byte[i] != 0)
+            return false;
+    return true;
+}
+
+/* The newest superblock; false: there is none. */
+static bool newest_super(struct engine *engine, struct dump_super *newest)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < DUMP_SUPERS; i++) {
+        const struct dump_super super = *journal_super(engine, i);
+        if (dump_super_sound(&super) && (!any || super.serial > newest->serial)) {
+            *newest = super;
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* What the superblock and the halves' first descriptors tell about where things stand. A newest number of its own per half: which
+ * epoch is there, as far as one can see, or 0. */
+static void note_halves(struct engine *engine, uint64_t identity, uint64_t halves[2])
+{
+    struct journal *journal = &engine->journal;
+    for (uint32_t i = 0; i < 2; i++) {
+        journal->list = *journal_descriptor(engine, i);
+        const struct dump_descriptor *first = &journal->list;
+        halves[i] = 0;
+        if (!dump_descriptor_sound(first) || first->identity != identity || first->chunk != 0 ||
+            first->sequence % 2 != i)
+            continue;
+        halves[i] = first->sequence;
+        if (first->placed > journal->placed)
+            journal->placed = first->placed;
+    }
+    journal->sequence = journal->placed;
+    journal->told = journal->placed;
+}
+
+static void note_pending(struct journal *journal, uint64_t halves[2])
+{
+    uint32_t older = halves[0] < halves[1] ? 0 : 1;
+    for (uint32_t i = 0; i < 2; i++) {
+        uint64_t sequence = halves[i == 0 ? older : 1 - older];
+        if (sequence > journal->placed)
+            journal->pending[journal->pending_count++] = sequence;
+    }
+}
+
+static void begin_load(struct engine *engine);
+
+static void judge(struct engine *engine)
+{
+    struct journal *journal = &engine->journal;
+    struct dump_super super = {0};
+    uint64_t halves[2];
+    if (journal->failed) {
+        refuse(engine, "it cannot be read");
+        return;
+    }
+    bool known = newest_super(engine, &super);
+    if (!known && !(all_zero(journal_super(engine, 0)) && all_zero(journal_super(engine, 1)))) {
+        refuse(engine, "the partition holds something else. Is its label the right one? If so, "
+                       "clear its first 8 KiB");
+        return;
+    }
+    journal->placed = super.placed;
+    journal->super_placed = super.placed;
+    journal->super_serial = super.serial;
+    note_halves(engine, known ? super.identity : journal->identity, halves);
+    note_pending(journal, halves);
+    bool ours = known && super.identity == journal->identity;
+    if (known && !ours && journal->pending_count > 0) {
+        refuse(engine, "it holds data of other volumes than these that is not in place yet. Start "
+                       "the description that it belongs to, or clear its first 8 KiB and lose that "
+                       "data");
+        return;
+    }
+    journal->super_due = !ours;
+    begin_load(engine);
+}
+
+/* ---- Loading ---- */
+
+static void serve_all(struct engine *engine)
+{
+    struct journal *journal = &engine->journal;
+    journal->entries = 0;
+    journal->failed = false;
+    if (journal->recovered > 0)
+        quoll_log("dump area: %lu KiB recovered; they are on their way to their volumes",
+                  (unsigned long)(journal->recovered / KIB));
+    for (uint32_t number = 0; number < engine->setup.volume_count; number++)
+        engine_serve(engine, number);
+}
+
+/* All is loaded that could be. The newest epoch is in the dumping lists, the one before already in the writing lists. */
+static void end_load(struct engine *engine)
+{
+    struct journal *journal = &engine->journal;
+    bool any = false;
+    for (uint32_t number = 0; number < engine->setup.volume_count; number++)
+        any = any || engine->buffer.volume[number].is_dumping;
+    journal->stage = any ? JOURNAL_DUMPED : JOURNAL_IDLE;
+    journal->gate = !engine->setup.ordered && (any || journal->placing != 0);
+    serve_all(engine);
+}
+
+static void begin_load(struct engine *engine)
+{
+    struct journal *journal = &engine->journal;
+    if (journal->loading == journal->pending_count) {
+        end_load(engine);
+        return;
+    }
+    uint64_t sequence = journal->pending[journal->loading];
+    journal->entries = 0;
+    journal->chunk = 0;
+    journal->failed = false;
+    journal->stage = JOURNAL_LOADING_LIST;
+    journal_send(engine, BLOCK_READ, dump_half(journal->sectors, sequence),
+                 journal_descriptor(engine, 0), 1);
+}
+
+static void unload(struct engine *engine)
+{
+    for (uint32_t number = 0; number < engine->setup.volume_count; number++)
+        buffer_unload(&engine->buffer, number);
+}
+
+/* The epoch that is being loaded is not complete. */
+static void give_up(struct engine *engine, const char *why)
+{
+    struct journal *journal = &engine->journal;
+    unload(engine);
+    quoll_log("dump area: epoch %lu is not complete (%s); it is left out",
+              (unsigned long)journal->pending[journal->loading], why);
+    if (journal->loading + 1 < journal->pending_count)
+        journal->damaged = true;
+    journal->loading++;
+    begin_load(engine);
+}
+
+/* Whether the epoch that is being loaded has some of these sectors already; they would be in flight twice, in any order. */
+static bool has_already(const struct engine *engine, const struct dump_entry *entry)
+{
+    const struct buffer *buffer = &engine->buffer;
+    uint32_t index = slots_newest(buffer, entry->volume, entry->block);
+    for (; index != BUFFER_NONE; index = slots_next_older(buffer, index))
+        if (buffer->slot[index].first_write == engine->journal.loading + 1u &&
+            (buffer->slot[index].valid & entry->valid) != 0)
+            return true;
+    return false;
+}
+
+/* NULL: the entry has got a slot. */
+static const char *load_entry(struct engine *engine, const struct dump_entry *entry)
+{
+    struct journal *journal = &engine->journal;
+    if (entry->volume >= engine->setup.volume_count || entry->valid == 0)
+        return "an entry names no volume";
+    uint64_t sectors = engine->volume[entry->volume].sectors;
+    uint32_t last = BUFFER_BLOCK_SECTORS - 1;
+    while (!has_sector(entry->valid, last))
+        last--;
+    if (entry->block > sectors / BUFFER_BLOCK_SECTORS ||
+        entry->block * BUFFER_BLOCK_SECTORS + last >= sectors)
+        return "an entry lies beyond its volume";
+    if (has_already(engine, entry))
+        return "a sector is named twice";
+    uint32_t index = buffer_load(&engine->buffer, entry->volume, entry->block, entry->valid);
+    if (index == BUFFER_NONE)
+        return "RapiLog's memory is too small for it";
+    /* Marks the slot as one of this epoch; no write is waited for. */
+    engine->buffer.slot[index].first_write = journal->loading + 1u;
+    engine->buffer.slot[index].dumped = true;
+    engine->setup.journal_order[journal->entries++] = index;
+    return NULL;
+}
+
+/* Takes the descriptor that was read; false: it is not the one that should be there. */
+static bool next_list(struct engine *engine)
+{
+    struct journal *journal = &engine->journal;
+    const struct dump_descriptor read = *journal_descriptor(engine, journal->chunk % 2);
+    bool good = journal->chunk == 0 ? dump_descriptor_first(&read, journal->identity,
+                                                            journal->pending[journal->loading])
+                                    : dump_descriptor_next(&read, &journal->list);
+    journal->list = read;
+    return good && read.total <= journal->capacity;
+}
+
+static bool step_loading_list(struct engine *engine)
+{
+    struct journal *journal = &engine->journal;
+    if (journal->in_flight > 0)
+        return false;
+    const char *wrong = journal->failed || !next_list(engine) ? "a descriptor is missing" : NULL;
+    uint32_t before = journal->entries;
+    for (uint32_t i = 0; i < journal->list.entries && wrong == NULL; i++)
+        wrong = load_entry(engine, &journal->list.entry[i]);
+    if (wrong != NULL) {
+        give_up(engine, wrong);
+        return true;
+    }
+    journal->stage = JOURNAL_LOADING_DATA;
+    journal->issued = before;
+    return true;
+}
+
+static void read_data(struct engine *engine)
+{
+    struct journal *journal = &engine->journal;
+    const uint32_t *order = engine->setup.journal_order;
+    uint64_t half = dump_half(journal->sectors, journal->pending[journal->loading]);
+    uint32_t limit = journal_disk(engine)->max_sectors / DUMP_BLOCK_SECTORS;
+    while (journal->issued < journal->entries && journal->in_flight < ENGINE_RUNS) {
+        uint32_t first = journal->issued, count = 1;
+        while (count < limit && first + count < journal->entries &&
+               order[first + count] == order[first] + count)
+            count++;
+        journal_send(engine, BLOCK_READ, half + first + journal->chunk + 1,
+                     slots_data(&engine->buffer, order[first], 0), count);
+        journal->issued += count;
+    }
+}
+
+static bool data_is_right(const struct engine *engine)
+{
+    const struct journal *journal = &engine->journal;
+    for (uint32_t i = 0; i < journal->list.entries; i++) {
+        uint32_t slot = engine->setup.journal_order[journal->chunk * DUMP_CHUNK + i];
+        if (checksum(0, slots_data(&engine->buffer, slot, 0), BUFFER_BLOCK) !=
+            journal->list.entry[i].sum)
+            return false;
+    }
+    return true;
+}
+
+/* The epoch is complete. */
+static void loaded(struct engine *engine)
+{
+    struct journal *journal = &engine->journal;
+    if (journal->damaged && journal->list.whole != 1) {
+        unload(engine);
+        refuse(engine, "the older of its epochs is damaged, which no power cut does; the newer "
+                       "one alone would not be a state that was ever acknowledged");
+        return;
+    }
+    journal->recovered += (uint64_t)journal->entries * DUMP_BLOCK;
+    journal->sequence = journal->pending[journal->loading++];
+    if (journal->loading < journal->pending_count) {
+        for (uint32_t number = 0; number < engine->setup.volume_count; number++)
+            buffer_place(&engine->buffer, number);
+        journal->placing = journal->pending[0];
+    }
+    begin_load(engine);
+}
+
+static bool step_loading_data(struct engine *engine)
+{
+    struct journal *journal = &engine->journal;
+    read_data(engine);
+    if (journal->in_flight > 0)
+        return false;
+    if (journal->failed || !data_is_right(engine)) {
+        give_up(engine, journal->failed ? "it cannot be read" : "a checksum is wrong");
+        return true;
+    }
+    if (journal->list.last == 1) {
+        loaded(engine);
+        return true;
+    }
+    journal->chunk++;
+    journal->stage = JOURNAL_LOADING_LIST;
+    journal_send(engine, BLOCK_READ,
+                 dump_half(journal->sectors, journal->pending[journal->loading]) +
+                     (uint64_t)journal->chunk * (DUMP_CHUNK + 1),
+                 journal_descriptor(engine, journal->chunk % 2), 1);
+    return true;
+}
+
+bool replay_step(struct engine *engine)
+{
+    struct journal *journal = &engine->journal;
+    switch (journal->stage) {
+    case JOURNAL_READING:
+        if (journal->in_flight > 0)
+            return false;
+        judge(engine);
+        return true;
+    case JOURNAL_LOADING_LIST:
+        return step_loading_list(engine);
+    case JOURNAL_LOADING_DATA:
+        return step_loading_data(engine);
+    default:
+        return false;
+    }
+}

@@ -1,0 +1,253 @@
+/*
+ * RapiLog's crash-point test with a dump area: mode `held ordered`, and the fast way out of mode `held`. Small workloads over two
+ * volumes run against the real engine in a closed world (ordered_world.h), and *every* order of events is tried: each write, each
+ * completion of each disk command, each refusal and retry, loss and return of mains at every point. In every state that can be
+ * reached the power is cut, with every kind of torn and reordered remains, and a new engine starts:
+ *
+ *   - held ordered: what it serves is a prefix of the history, at whatever instant the power was cut
+ *   - after "drained": everything acknowledged is there
+ *   - what it serves is what it puts in place, also when it is cut off itself
+ *
+ * Planted mistakes show that the checks can fail.
+ */
+#include "ordered_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SEEN (1u << 19)
+#define DEEPEST 120u
+
+static uint64_t *seen;
+static uint8_t *stack;
+static uint64_t states;
+
+static bool is_new(void)
+{
+    uint64_t hash = world_hash() | 1;
+    uint32_t at = (uint32_t)(hash >> 20) % SEEN;
+    while (seen[at] != 0 && seen[at] != hash)
+        at = (at + 1) % SEEN;
+    bool new = seen[at] == 0;
+    seen[at] = hash;
+    return new;
+}
+
+/* Depth first; returns what is wrong in the first state where something is, or NULL. */
+static const char *explore(uint32_t depth)
+{
+    struct world_choice choices[WORLD_CHOICES];
+    if (!is_new())
+        return NULL;
+    const char *wrong = world_check();
+    if (wrong != NULL)
+        return wrong;
+    states++;
+    assert_true(depth < DEEPEST && states < SEEN / 2);
+    uint32_t count = world_choices(choices);
+    uint8_t *snapshot = stack + depth * world_size();
+    world_save(snapshot);
+    bool goes_on = false;
+    for (uint32_t i = 0; i < count && wrong == NULL; i++) {
+        goes_on = goes_on || (choices[i].kind != CHOICE_END && choices[i].kind != CHOICE_BACK);
+        world_do(&choices[i]);
+        wrong = explore(depth + 1);
+        world_restore(snapshot);
+    }
+    if (wrong == NULL && !goes_on)
+        wrong = world_check_end();
+    return wrong;
+}
+
+static const char *explore_scenario(const struct world_scenario *scenario,
+                                    enum world_mistake mistake)
+{
+    memset(seen, 0, SEEN * sizeof(seen[0]));
+    states = 0;
+    world_cuts = 0;
+    world_recoveries = 0;
+    world_begin(scenario, mistake);
+    return explore(0);
+}
+
+static void must_hold(const struct world_scenario *scenario)
+{
+    const char *wrong = explore_scenario(scenario, MISTAKE_NONE);
+    printf("    %s: %lu states, %lu power cuts, %lu different disks to start from\n",
+           scenario->name, (unsigned long)states, (unsigned long)world_cuts,
+           (unsigned long)world_recoveries);
+    if (wrong != NULL)
+        fail_msg("%s: %s", scenario->name, wrong);
+}
+
+static void must_be_found(const struct world_scenario *scenario, enum world_mistake mistake)
+{
+    const char *wrong = explore_scenario(scenario, mistake);
+    if (wrong == NULL)
+        fail_msg("%s: the planted mistake was not found", scenario->name);
+    printf("    found: %s\n", wrong);
+}
+
+/* ---- Random walks: workloads too long for every order ---- */
+
+static uint32_t random_state;
+
+static uint32_t choose(uint32_t below)
+{
+    random_state = random_state * 1664525u + 1013904223u;
+    return (random_state >> 8) % below;
+}
+
+static struct world_scenario random_scenario(void)
+{
+    struct world_scenario scenario = {
+        .name = "random walk",
+        .writes = WORLD_OPERATIONS,
+        .held = choose(3) == 0,
+        .slow_in_place = choose(2) == 0,
+        .through = choose(5) == 0,
+        .drain = choose(5) == 0,
+        .errors = choose(2) * choose(5),
+        .returns = choose(3),
+    };
+    for (uint32_t i = 0; i < WORLD_OPERATIONS; i++) {
+        struct world_write *write = &scenario.write[i];
+        write->volume = choose(WORLD_VOLUMES);
+        write->count = 1 + choose(3);
+        write->sector = choose(WORLD_SECTORS / 8) * 8 + choose(6);
+    }
+    if (scenario.drain)
+        scenario.returns = 0;
+    return scenario;
+}
+
+static const char *random_walk(void)
+{
+    struct world_choice choices[WORLD_CHOICES];
+    for (uint32_t step = 0; step < 1000; step++) {
+        const char *wrong = choose(3) == 0 ? world_check() : NULL;
+        uint32_t count = world_choices(choices);
+        if (wrong != NULL)
+            return wrong;
+        if (count == 0)
+            return world_check_end();
+        uint32_t which = choose(count);
+        if (choices[which].kind == CHOICE_END && count > 1 && choose(8) != 0)
+            which = choose(count - 1);
+        world_do(&choices[which]);
+    }
+    return "the drain never ends";
+}
+
+static void random_walks_keep_order_and_promise(void **state)
+{
+    world_cuts = 0;
+    world_recoveries = 0;
+    for (uint32_t seed = 1; seed <= 600; seed++) {
+        random_state = seed * 2654435761u;
+        const struct world_scenario scenario = random_scenario();
+        world_begin(&scenario, MISTAKE_NONE);
+        const char *wrong = random_walk();
+        if (wrong != NULL)
+            fail_msg("random walk with seed %u: %s", seed, wrong);
+    }
+    printf("    600 walks, %lu power cuts, %lu different disks to start from\n",
+           (unsigned long)world_cuts, (unsigned long)world_recoveries);
+}
+
+/* ---- Workloads: volume, sector, count. Volume 1 is the log ---- */
+
+#define LOG_THEN_DATA {{1, 0, 2}, {0, 0, 2}, {1, 2, 1}}, .writes = 3
+#define TAIL_AND_DATA {{1, 0, 1}, {0, 8, 1}, {1, 0, 1}, {0, 8, 1}}, .writes = 4
+#define ONE_OF_EACH {{1, 0, 1}, {0, 0, 1}}, .writes = 2
+
+static void an_ordered_domain_always_leaves_a_prefix(void **state)
+{
+    must_hold(&(struct world_scenario){.name = "log, data, log", .write = LOG_THEN_DATA});
+    must_hold(&(struct world_scenario){.name = "tail and data rewritten", .write = TAIL_AND_DATA});
+}
+
+static void without_hold_up_it_is_acknowledged_when_dumped(void **state)
+{
+    must_hold(&(struct world_scenario){.name = "through", .write = LOG_THEN_DATA, .through = true});
+}
+
+static void mains_that_come_back_change_nothing(void **state)
+{
+    must_hold(&(struct world_scenario){.name = "back", .write = ONE_OF_EACH, .returns = 2});
+}
+
+static void errors_break_neither_order_nor_promise(void **state)
+{
+    must_hold(&(struct world_scenario){.name = "one error", .write = ONE_OF_EACH, .errors = 1});
+}
+
+static void a_clean_end_leaves_nothing_pending(void **state)
+{
+    must_hold(&(struct world_scenario){.name = "clean end", .write = ONE_OF_EACH, .drain = true});
+}
+
+static void held_data_gets_out_through_the_dump_area(void **state)
+{
+    must_hold(&(struct world_scenario){
+        .name = "held", .write = ONE_OF_EACH, .held = true, .slow_in_place = true});
+    must_hold(&(struct world_scenario){.name = "held, back, rewritten",
+                                       .write = {{0, 0, 1}, {0, 0, 1}},
+                                       .writes = 2,
+                                       .held = true,
+                                       .slow_in_place = true,
+                                       .returns = 1});
+    must_hold(&(struct world_scenario){.name = "held, one error",
+                                       .write = {{0, 0, 1}},
+                                       .writes = 1,
+                                       .held = true,
+                                       .slow_in_place = true,
+                                       .errors = 1});
+}
+
+static void acknowledging_before_the_copy_is_found(void **state)
+{
+    must_be_found(&(struct world_scenario){.name = "copy", .write = ONE_OF_EACH},
+                  MISTAKE_ACKNOWLEDGE_BEFORE_COPY);
+}
+
+static void draining_out_of_order_is_found(void **state)
+{
+    must_be_found(&(struct world_scenario){.name = "order", .write = LOG_THEN_DATA},
+                  MISTAKE_DRAIN_OUT_OF_ORDER);
+}
+
+static void a_forgotten_flush_is_found(void **state)
+{
+    must_be_found(&(struct world_scenario){.name = "flush", .write = ONE_OF_EACH},
+                  MISTAKE_FORGET_FLUSH);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_ordered_domain_always_leaves_a_prefix),
+        cmocka_unit_test(without_hold_up_it_is_acknowledged_when_dumped),
+        cmocka_unit_test(mains_that_come_back_change_nothing),
+        cmocka_unit_test(errors_break_neither_order_nor_promise),
+        cmocka_unit_test(a_clean_end_leaves_nothing_pending),
+        cmocka_unit_test(held_data_gets_out_through_the_dump_area),
+        cmocka_unit_test(random_walks_keep_order_and_promise),
+        cmocka_unit_test(acknowledging_before_the_copy_is_found),
+        cmocka_unit_test(draining_out_of_order_is_found),
+        cmocka_unit_test(a_forgotten_flush_is_found),
+    };
+    seen = calloc(SEEN, sizeof(seen[0]));
+    stack = malloc(DEEPEST * world_size());
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    free(stack);
+    free(seen);
+    return failed;
+}
