@@ -35,6 +35,7 @@ struct quoll_ring_end {
     uint32_t entry_size; /* bytes */
     uint32_t capacity;   /* entries, a power of two */
     uint32_t mine;       /* own index; `produced` or `consumed` */
+    uint32_t published;  /* producer: `mine` as the consumer knows it */
     uint32_t nonsense;   /* impossible peer indices seen */
 };
 
@@ -44,7 +45,7 @@ void quoll_ring_attach(struct quoll_ring_end *end, struct quoll_ring *ring, void
                        uint32_t entry_size, uint32_t capacity, bool producer, bool fresh);
 
 /* Producer. put: copies one entry in, not yet visible; false when full. publish: makes everything put so
- * far visible; returns true when the consumer asked to be signalled. */
+ * far visible; returns true when there was anything and the consumer asked to be signalled. */
 uint32_t quoll_ring_space(struct quoll_ring_end *end);
 bool quoll_ring_put(struct quoll_ring_end *end, const void *entry);
 bool quoll_ring_publish(struct quoll_ring_end *end);

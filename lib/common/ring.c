@@ -34,6 +34,7 @@ void quoll_ring_attach(struct quoll_ring_end *end, struct quoll_ring *ring, void
         .capacity = capacity,
         .mine = __atomic_load_n(producer ? &ring->produced : &ring->consumed, __ATOMIC_ACQUIRE),
     };
+    end->published = end->mine;
 }
 
 /*@ lemma last_fits: \forall integer n, count, size; 0 <= n < count && 0 < size ==> n * size + size <= count * size; */
@@ -86,10 +87,14 @@ bool quoll_ring_put(struct quoll_ring_end *end, const void *entry)
 }
 
 /*@ requires is_end(end);
-    assigns end->ring->produced, end->ring->consumer_sleeps;
-    ensures is_end(end) && end->ring->produced == end->mine; */
+    assigns end->published, end->ring->produced, end->ring->consumer_sleeps;
+    ensures is_end(end) && end->published == end->mine;
+    ensures \old(end->published) == \old(end->mine) ==> !\result; */
 bool quoll_ring_publish(struct quoll_ring_end *end)
 {
+    if (end->published == end->mine)
+        return false;
+    end->published = end->mine;
     __atomic_store_n(&end->ring->produced, end->mine, __ATOMIC_RELEASE);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (__atomic_load_n(&end->ring->consumer_sleeps, __ATOMIC_RELAXED) == 0)

@@ -96,6 +96,9 @@ static void a_signal_is_asked_for_only_by_a_sleeping_consumer(void **state)
     quoll_ring_put(&f.producer, &value);
     assert_true(quoll_ring_publish(&f.producer));
     assert_false(quoll_ring_publish(&f.producer)); /* once is enough */
+    assert_true(quoll_ring_take(&f.consumer, &value));
+    assert_true(quoll_ring_sleep(&f.consumer));
+    assert_false(quoll_ring_publish(&f.producer)); /* nothing new: let it sleep */
 }
 
 static void impossible_indices_of_the_peer_move_nothing(void **state)
