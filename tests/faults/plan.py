@@ -51,7 +51,6 @@ class Plan:
         self.skipped = {}
         self.modes = self.known_modes()
         self.faults = self.known_faults()
-        self.decks = {}
 
     def known_modes(self):
         asked = [self.wanted.mode] if self.wanted.mode else ['held'] if self.wanted.broken else list(MODES)
@@ -72,14 +71,17 @@ class Plan:
     def modes_for(self, fault):
         return [mode for mode in self.modes if mode in FAULTS[fault].modes + FAULTS[fault].order_only]
 
+    def deck(self, turn):
+        """Each kind of fault once, and two pairs of faults; in random order."""
+        chance = random.Random(f'{self.wanted.seed} deck {turn}')
+        pairs = [fault for fault in self.faults if '+' in fault]
+        deck = [fault for fault in self.faults if '+' not in fault] + chance.sample(pairs, min(2, len(pairs)))
+        chance.shuffle(deck)
+        return deck
+
     def fault_of(self, number):
-        """Each kind comes once before any comes again."""
-        turn = number // len(self.faults)
-        if turn not in self.decks:
-            deck = list(self.faults)
-            random.Random(f'{self.wanted.seed} deck {turn}').shuffle(deck)
-            self.decks[turn] = deck
-        return self.decks[turn][number % len(self.faults)]
+        size = len(self.deck(0))
+        return self.deck(number // size)[number % size]
 
     def setting(self, number):
         """Returns the round's setting, its workload and the source of what else is random in it."""
