@@ -11,6 +11,7 @@ import host
 
 
 OFF_AFTER = 3  # seconds for which a machine waits for the mains after its drain, where they come back
+KILLS = 3  # of a component under load, at least
 SHORTEST_LOSS = 0.15  # seconds; a press of the power key lasts 0.1 s
 
 
@@ -56,7 +57,7 @@ def drain_and_die(stage):
 
 
 def mains(stage, random):
-    """Power never comes back to this machine: its disk is read in another one."""
+    """Power never comes back to this machine: its disk is read without it, or, where there is a dump area, by another one."""
     drain_and_die(stage)
     return False
 
@@ -69,12 +70,12 @@ def mains_late(stage, random):
 
 
 def go_on(stage):
-    """After the mains are back the workload must go on by itself, and is then ended."""
+    """After that the workload must go on by itself, and is then ended."""
     before = stage.machine.witness.total()
     until = time.monotonic() + 60
     while stage.machine.witness.total() <= before:
         if time.monotonic() > until or not stage.machine.running():
-            raise host.Failure('the mains are back, and the guest does not go on; the console is in '
+            raise host.Failure('everything is back, and the guest does not go on; the console is in '
                                + stage.machine.log_path)
         time.sleep(0.02)
     stage.machine.tell('kill')
@@ -160,6 +161,30 @@ def disk_sector(stage, random):
     return True
 
 
+# ------------------------------------------------------------------------------------------------- Quoll's own parts
+
+def component(stage):
+    """The supervisor kills it again and again, from before the load until the end."""
+    killed = stage.count_log('is killed and restarted')
+    until = time.monotonic() + 60
+    while stage.count_log('is killed and restarted') < killed + KILLS:
+        if time.monotonic() > until or not stage.machine.running():
+            raise host.Failure(f'the supervisor did not kill {stage.victim()} {KILLS} times in 60 s; the log is in '
+                               + stage.logs()[-1])
+        time.sleep(0.05)
+
+
+def killed_part(stage, random):
+    component(stage)
+    go_on(stage)
+    return True
+
+
+def killed_part_mains(stage, random):
+    component(stage)
+    return mains(stage, random)
+
+
 # ------------------------------------------------------------------------------------------------- two at once
 
 def panic_mains(stage, random):
@@ -197,10 +222,11 @@ ALL = ('plain', 'through', *HELD)
 
 class Fault:
     """`modes`: where nothing acknowledged may be missing afterwards. `order_only`: where that may, but no disorder be seen.
-    `waits`: the machine waits for the mains to come back."""
+    `waits`: the machine waits for the mains to come back. `victim`: the component that the supervisor kills."""
 
-    def __init__(self, function, text, modes=ALL, order_only=(), waits=False):
-        self.function, self.text, self.modes, self.order_only, self.waits = function, text, modes, order_only, waits
+    def __init__(self, function, text, modes=ALL, order_only=(), waits=False, victim=None):
+        self.function, self.text, self.modes, self.order_only = function, text, modes, order_only
+        self.waits, self.victim = waits, victim
 
     def inflict(self, stage, random):
         return self.function(stage, random)
@@ -216,6 +242,10 @@ FAULTS = {
     'mains-in-time': Fault(mains_in_time, 'mains lost, power returns in time', HELD, waits=True),
     'mains-late': Fault(mains_late, 'mains lost, power returns late'),
     'mains-short': Fault(mains_short, 'mains lost, hold-up too short', ('through',), ('held ordered',)),
+    'driver': Fault(killed_part, 'disk driver killed', victim='driver'),
+    'volume': Fault(killed_part, 'volume service killed', victim='volume'),
+    'vmm': Fault(killed_part, 'VMM killed', victim='vmm'),
+    'rapilog': Fault(killed_part, 'RapiLog killed', ('through', *HELD), victim='rapilog'),
     'disk-transient': Fault(disk_transient, 'disk errors, transient'),
     'disk-permanent': Fault(disk_permanent, 'disk errors, until it is mended'),
     'disk-sector': Fault(disk_sector, 'disk error, one sector'),
@@ -223,17 +253,19 @@ FAULTS = {
     'kill+mains': Fault(kill_mains, 'writer killed and mains'),
     'disk+mains': Fault(disk_mains, 'disk errors and mains', HELD),
     'mains+mains': Fault(mains_twice, 'mains lost, back, lost again', HELD, waits=True),
+    'driver+mains': Fault(killed_part_mains, 'disk driver killed and mains', HELD, victim='driver'),
+    'rapilog+mains': Fault(killed_part_mains, 'RapiLog killed and mains', HELD, victim='rapilog'),
     'disk+reset': Fault(disk_reset, 'disk errors and VM reset'),
 }
 
 ABSENT = {
     'vmm': 'a VMM is not restarted yet',
-    'driver': 'a disk driver is not restarted yet',
     'rapilog': 'RapiLog is not restarted yet',
+    'rapilog+mains': 'RapiLog is not restarted yet',
 }
 
 
 def check_known(name):
-    if name not in FAULTS and name not in ABSENT:
-        raise host.Failure(f'there is no fault `{name}`; there are: {", ".join([*FAULTS, *ABSENT])}')
+    if name not in FAULTS:
+        raise host.Failure(f'there is no fault `{name}`; there are: {", ".join(FAULTS)}')
     return name

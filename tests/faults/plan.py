@@ -11,9 +11,10 @@ from inflict import FAULTS
 WORKLOADS = {'raw': raw.Raw, 'sqlite': sqlite.Sqlite, 'postgresql': postgresql.PostgreSql}
 CHANCE = {'raw': 14, 'sqlite': 4, 'postgresql': 2}  # of 20
 DISKS = ('7200rpm', 'consumer-ssd', 'plp-nvme')
+DRIVERS = ('nvme', 'virtio')
 MODES = ('plain', 'through', 'held', 'held ordered')
 MODE_CHANCE = {'plain': 1, 'through': 2, 'held': 8, 'held ordered': 6}
-ABSENT_MODES = {'held ordered': 'ordered domains are not there yet'}
+ABSENT_MODES = {}  # mode to the reason why it cannot be tried
 BREAKS = ('no-drain', 'lying-flush')
 
 
@@ -23,17 +24,21 @@ class Setting:
     def __init__(self, number, chance):
         self.number = number
         self.seed = chance.randrange(1, 1 << 40)
-        self.driver = chance.choice(('nvme', 'virtio'))
+        self.driver = chance.choice(DRIVERS)
         self.vcpus = chance.choice(('[1]', '[2]', '[1, 2]'))
         self.hold_up = chance.choice((4000, 6000, 10000))  # ms
         self.survive = chance.choice((0, 0, 30, 70, 100))
+        self.kill_after, self.kill_every = chance.randint(1500, 4000), chance.randint(1000, 3000)  # ms
         self.flush, self.no_drain = 'honest', False
         self.fault = self.mode = self.workload = self.disk = None
+        self.dump = False
 
     def mode_name(self):
         if self.no_drain:
             return self.mode + ', no drain'
-        return self.mode + (', lying flush' if self.flush == 'lies' else '')
+        if self.flush == 'lies':
+            return self.mode + ', lying flush'
+        return self.mode + (', dump area' if self.dump and self.mode == 'held' else '')
 
     def describe(self):
         return f'{self.fault} | {self.mode_name()} | {self.workload} on {self.disk} ({self.driver})'
@@ -66,7 +71,7 @@ class Plan:
         for fault in asked:
             if fault in inflict.ABSENT:
                 self.skipped['fault ' + fault] = inflict.ABSENT[fault]
-        return [fault for fault in asked if fault in FAULTS and self.modes_for(fault)]
+        return [fault for fault in asked if fault not in inflict.ABSENT and self.modes_for(fault)]
 
     def modes_for(self, fault):
         return [mode for mode in self.modes if mode in FAULTS[fault].modes + FAULTS[fault].order_only]
@@ -89,7 +94,9 @@ class Plan:
         setting = Setting(number, chance)
         setting.fault = self.fault_of(number)
         setting.mode = pick(chance, {mode: MODE_CHANCE[mode] for mode in self.modes_for(setting.fault)})
+        setting.dump = setting.mode == 'held ordered' or (setting.mode == 'held' and chance.random() < 0.3)
         setting.workload = self.wanted.workload or pick(chance, CHANCE)
+        setting.driver = self.wanted.driver or setting.driver
         setting.disk = self.wanted.disk or chance.choice(DISKS)
         if self.wanted.broken:
             self.break_it(setting, chance)

@@ -27,7 +27,7 @@ vms:
     initrd: {initrd}
     command_line: {command_line}
 {rapilog}    disks:
-{volumes}'''
+{volumes}{test}'''
 
 # How much slower than real the disks are: so slow that the drain is further behind than the witness, which hears of an
 # acknowledgement some tenths of a second late; otherwise nothing that was seen could be lost, whatever RapiLog did.
@@ -57,8 +57,10 @@ class Stage:
         if self.setting.mode == 'plain':
             return ''
         text = f'    rapilog:\n      mode: {self.setting.mode}\n      hold_up: {self.setting.hold_up} ms\n'
-        if self.setting.mode == 'held ordered':
+        if self.setting.dump:
             text += '      dump: dump\n      memory: 8 MiB\n'
+        if inflict.FAULTS[self.setting.fault].victim == 'rapilog':
+            text += '      restart: true\n'
         if self.setting.no_drain:
             text += '      unsafe_no_drain: true\n'
         return text
@@ -67,6 +69,22 @@ class Stage:
         filtered = self.workload.filtered(self.setting.mode)
         return ''.join(f'      - {{disk: disk0, label: {label}{", filter: rapilog" if label in filtered else ""}}}\n'
                        for label in self.workload.volumes)
+
+    def victim(self):
+        """The component that the supervisor kills, as the log names it."""
+        return {None: None, 'driver': f'{self.setting.driver}.disk0', 'volume': 'volume.disk0', 'vmm': 'vmm.guest',
+                'rapilog': 'rapilog.guest'}[inflict.FAULTS[self.setting.fault].victim]
+
+    def kills(self):
+        if not self.victim():
+            return ''
+        text = '    restart: true\n' if self.victim() == 'vmm.guest' else ''
+        return text + (f'test: {{kill: {{{self.victim()}: {{after: {self.setting.kill_after} ms, '
+                       f'every: {self.setting.kill_every} ms, times: 100000}}}}}}\n')
+
+    def count_log(self, text):
+        with open(self.logs()[-1], encoding='utf-8', errors='replace') as log:
+            return log.read().count(text)
 
     def description(self):
         setting = self.setting
@@ -77,7 +95,7 @@ class Stage:
             power=power, driver='virtio: 0, ' if setting.driver == 'virtio' else '', socket=self.disk.socket_path,
             machine_memory=self.workload.machine_memory, memory=self.workload.memory, vcpus=setting.vcpus,
             kernel=self.workload.kernel(), initrd=self.workload.initrd(), command_line=self.workload.command_line,
-            rapilog=self.rapilog(), volumes=self.volumes())
+            rapilog=self.rapilog(), volumes=self.volumes(), test=self.kills())
 
     def boot(self):
         """A machine whose guest is waiting for orders."""

@@ -66,4 +66,4 @@ class Tally:
 def is_promised(key):
     """Whether nothing acknowledged may be missing in such rounds."""
     fault, mode = key[:2]
-    return mode not in FAULTS[fault].order_only
+    return mode.split(',')[0] not in FAULTS[fault].order_only
