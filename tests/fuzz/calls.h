@@ -11,6 +11,7 @@ struct calls {
     uint64_t (*wait)(void); /* NULL: nothing may wait */
     void *memory;           /* what every name of memory means */
     uint64_t memory_size;
+    const struct quoll_environment_entry *found; /* what every entry of the environment is */
 };
 extern struct calls calls;
 
