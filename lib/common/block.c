@@ -63,7 +63,7 @@ static uint32_t life_of(uint64_t session)
 /* One end of a ring at the beginning of a session; `index` is its owner's own word in the link. */
 static void begin_ring(struct quoll_ring_end *end, uint32_t *index)
 {
-    end->mine = 0;
+    end->mine = end->published = 0;
     __atomic_store_n(index, 0, __ATOMIC_RELEASE);
 }
 

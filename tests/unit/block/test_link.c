@@ -369,6 +369,186 @@ static void a_client_that_scribbles_gets_only_sound_requests_through(void **stat
     assert_true(taken_count > 1000);
 }
 
+/* ---- Restarts ---- */
+
+static void a_server_that_came_back_is_asked_again(void **state)
+{
+    struct fixture *f = ready(state, &disk);
+    struct block_request request = sound(), taken;
+    struct block_completion completion;
+    assert_true(block_client_submit(&f->client, &request));
+    block_client_publish(&f->client);
+    assert_true(block_server_take(&f->server, &taken));
+    block_server_attach(&f->server, f->link, f->client.channel, f->client.signal, &f->buffers,
+                        1u << BUFFER);
+    assert_int_equal(block_client_state(&f->client), BLOCK_LINK_READY);
+    assert_false(block_client_take(&f->client, &completion));
+    request.id = 78;
+    assert_true(block_client_submit(&f->client, &request)); /* while nobody is there */
+    block_server_ready(&f->server, &disk);
+    link_open(&f->server, &f->client);
+    for (uint64_t id = 77; id <= 78; id++) {
+        assert_true(block_server_take(&f->server, &taken));
+        block_server_complete(&f->server, taken.id, BLOCK_OK);
+        block_server_publish(&f->server);
+        assert_true(block_client_take(&f->client, &completion));
+        assert_int_equal(completion.id, id);
+    }
+    assert_false(block_server_take(&f->server, &taken));
+    assert_int_equal(f->client.in_flight, 0);
+}
+
+static void a_server_that_comes_back_with_another_disk_is_refused(void **state)
+{
+    struct fixture *f = ready(state, &disk);
+    struct block_geometry smaller = disk;
+    smaller.sectors--;
+    block_server_attach(&f->server, f->link, f->client.channel, f->client.signal, &f->buffers,
+                        1u << BUFFER);
+    block_server_ready(&f->server, &smaller);
+    link_open(&f->server, &f->client);
+    assert_int_equal(block_client_state(&f->client), BLOCK_LINK_FAILED);
+}
+
+static void a_client_that_began_anew_waits_for_what_its_former_life_asked(void **state)
+{
+    struct fixture *f = ready(state, &disk);
+    struct block_request request = sound(), taken, other;
+    struct block_completion completion;
+    assert_true(block_client_submit(&f->client, &request));
+    block_client_publish(&f->client);
+    assert_true(block_server_take(&f->server, &taken));
+    block_client_attach(&f->client, f->link, f->client.channel, f->client.signal);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(block_client_state(&f->client), BLOCK_LINK_STARTING);
+        assert_false(block_server_take(&f->server, &other));
+        assert_true(block_server_sleep(&f->server));
+    }
+    block_server_complete(&f->server, taken.id, BLOCK_OK); /* the disk is done with the buffer */
+    block_server_publish(&f->server);
+    assert_false(block_server_sleep(&f->server));
+    link_open(&f->server, &f->client);
+    assert_int_equal(block_client_state(&f->client), BLOCK_LINK_READY);
+    assert_false(block_client_take(&f->client, &completion));
+    assert_int_equal(answer_to(f, sound()), -1);
+}
+
+/* One schedule of steps of both sides, either of which may begin anew between any two. */
+struct schedule {
+    struct fixture *f;
+    uint32_t seed, life;
+    uint64_t next; /* request of this life */
+    uint64_t answered;
+    struct {
+        uint64_t id;
+        uint64_t life;
+    } held[BLOCK_RING_ENTRIES];
+    uint32_t held_count;
+};
+
+static void schedule_take(struct schedule *s)
+{
+    struct block_request request;
+    if (!block_server_take(&s->f->server, &request))
+        return;
+    for (uint32_t i = 0; i < s->held_count; i++)
+        assert_int_equal(s->held[i].life, request.sector); /* nothing of a former life */
+    s->held[s->held_count].id = request.id;
+    s->held[s->held_count++].life = request.sector;
+}
+
+static void schedule_complete(struct schedule *s)
+{
+    if (s->held_count == 0)
+        return;
+    uint32_t which = random_next(&s->seed) % s->held_count;
+    block_server_complete(&s->f->server, s->held[which].id, BLOCK_OK);
+    s->held[which] = s->held[--s->held_count];
+    block_server_publish(&s->f->server);
+}
+
+static void schedule_submit(struct schedule *s)
+{
+    struct block_request request = sound();
+    request.id = (uint64_t)s->life << 32 | s->next;
+    request.sector = s->life;
+    if (block_client_submit(&s->f->client, &request))
+        s->next++;
+}
+
+/* Each request is answered once: in any order, so their sum tells. */
+static void schedule_answers(struct schedule *s)
+{
+    struct block_completion completion;
+    while (block_client_take(&s->f->client, &completion)) {
+        assert_int_equal(completion.id >> 32, s->life);
+        assert_int_equal(completion.status, BLOCK_OK);
+        s->answered += (uint32_t)completion.id + 1;
+    }
+}
+
+static void schedule_step(struct schedule *s, uint32_t kind)
+{
+    struct fixture *f = s->f;
+    switch (kind) {
+    case 0:
+        block_server_attach(&f->server, f->link, f->client.channel, f->client.signal, &f->buffers,
+                            1u << BUFFER);
+        s->held_count = 0; /* as a driver's reset does */
+        break;
+    case 1:
+        block_client_attach(&f->client, f->link, f->client.channel, f->client.signal);
+        s->life++;
+        s->next = s->answered = 0;
+        break;
+    case 2:
+        if (f->server.state == BLOCK_LINK_STARTING)
+            block_server_ready(&f->server, &disk);
+        break;
+    case 3:
+    case 4:
+        schedule_submit(s);
+        break;
+    case 5:
+        block_client_publish(&f->client);
+        break;
+    case 6:
+        (void)block_client_state(&f->client);
+        break;
+    case 7:
+        schedule_answers(s);
+        break;
+    case 8:
+    case 9:
+        schedule_take(s);
+        break;
+    default:
+        schedule_complete(s);
+        break;
+    }
+}
+
+static void whatever_is_restarted_when_each_request_is_answered_once(void **state)
+{
+    struct fixture *f = ready(state, &disk);
+    for (uint32_t seed = 1; seed <= 4000; seed++) {
+        struct schedule s = {.f = f, .seed = seed * 2654435761u, .life = 1};
+        block_client_attach(&f->client, f->link, f->client.channel, f->client.signal);
+        while (f->server.outstanding > 0) /* of the schedule before */
+            block_server_complete(&f->server, 0, BLOCK_OK);
+        for (uint32_t step = 0; step < 150; step++) {
+            uint32_t kind = random_next(&s.seed) % 12;
+            if (kind < 2 && random_next(&s.seed) % 8 != 0)
+                kind = 7;
+            schedule_step(&s, kind);
+        }
+        for (uint32_t turn = 0; turn < 2000; turn++)
+            schedule_step(&s, 2 + turn % 10 + (turn % 10 == 1 || turn % 10 == 2 ? 3 : 0));
+        assert_int_equal(f->client.in_flight, 0);
+        assert_int_equal(s.answered, s.next * (s.next + 1) / 2);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -392,6 +572,10 @@ int main(void)
         TEST(an_impossible_status_is_an_error),
         TEST(an_answer_to_nothing_is_not_taken),
         TEST(a_client_that_scribbles_gets_only_sound_requests_through),
+        TEST(a_server_that_came_back_is_asked_again),
+        TEST(a_server_that_comes_back_with_another_disk_is_refused),
+        TEST(a_client_that_began_anew_waits_for_what_its_former_life_asked),
+        TEST(whatever_is_restarted_when_each_request_is_answered_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
