@@ -111,8 +111,9 @@ uint64_t controller_list_physical(const struct controller *controller, uint32_t 
     return controller->memory_physical + LISTS + (uint64_t)command * CONTROLLER_LIST_BYTES;
 }
 
-/* One admin command, waited for. NULL or what went wrong. */
-static const char *admin(struct controller *controller, struct nvme_command command)
+/* One admin command, waited for. NULL, with the command's result, or what went wrong. */
+static const char *admin_result(struct controller *controller, struct nvme_command command,
+                                uint32_t *result)
 {
     struct nvme_completion completion;
     uint64_t deadline = quoll_now() + quoll_ticks_from_ns(ADMIN_TIMEOUT_NS);
@@ -128,11 +129,18 @@ static const char *admin(struct controller *controller, struct nvme_command comm
     queue_release(&controller->admin);
     if (completion.id != command.id)
         return "the NVMe controller answers what it was not asked";
+    *result = completion.result;
     if (nvme_status_type(completion.status) == 0 && nvme_status_code(completion.status) == 0)
         return NULL;
     quoll_log("admin command 0x%02x fails: status type %u, code 0x%02x", command.opcode,
               nvme_status_type(completion.status), nvme_status_code(completion.status));
     return "the NVMe controller refuses an administrative command";
+}
+
+static const char *admin(struct controller *controller, struct nvme_command command)
+{
+    uint32_t unused;
+    return admin_result(controller, command, &unused);
 }
 
 /* ---- Identification ---- */
@@ -175,6 +183,18 @@ static uint32_t most_sectors(uint64_t mdts)
     return page_sectors << mdts;
 }
 
+/* There is one, and it is not switched off. A controller that does not say counts as one with a cache: a FLUSH too many
+ * costs time, one too few data. */
+static bool has_volatile_cache(struct controller *controller)
+{
+    uint32_t mode;
+    if ((identified(controller, NVME_CONTROLLER_VWC, 1) & 1) == 0)
+        return false;
+    const struct nvme_command ask = {.opcode = NVME_ADMIN_GET_FEATURES,
+                                     .dword10 = NVME_FEATURE_WRITE_CACHE};
+    return admin_result(controller, ask, &mode) != NULL || (mode & 1) != 0;
+}
+
 static const char *identify_controller(struct controller *controller)
 {
     const char *problem = identify(controller, NVME_IDENTIFY_CONTROLLER, 0);
@@ -184,7 +204,7 @@ static const char *identify_controller(struct controller *controller)
     controller->geometry.max_sectors =
         most_sectors(identified(controller, NVME_CONTROLLER_MDTS, 1));
     controller->geometry.abilities = BLOCK_CAN_FLUSH;
-    if ((identified(controller, NVME_CONTROLLER_VWC, 1) & 1) != 0)
+    if (has_volatile_cache(controller))
         controller->geometry.abilities |= BLOCK_VOLATILE_CACHE;
     return NULL;
 }

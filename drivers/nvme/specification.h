@@ -56,6 +56,7 @@ enum nvme_admin_opcode { /* 5 */
                          NVME_ADMIN_CREATE_COMPLETION = 0x05,
                          NVME_ADMIN_IDENTIFY = 0x06,
                          NVME_ADMIN_SET_FEATURES = 0x09,
+                         NVME_ADMIN_GET_FEATURES = 0x0a,
 };
 
 enum nvme_opcode { NVME_FLUSH = 0x00, NVME_WRITE = 0x01, NVME_READ = 0x02 }; /* 6 */
@@ -66,6 +67,7 @@ enum nvme_identify { /* 5.15.1, CNS */
                      NVME_IDENTIFY_ACTIVE_NAMESPACES = 2,
 };
 
+#define NVME_FEATURE_WRITE_CACHE 0x06u /* 5.21.1.6: bit 0 of the result: it is switched on */
 #define NVME_FEATURE_QUEUE_COUNT 0x07u /* 5.21.1.7 */
 #define NVME_QUEUE_CONTIGUOUS 1u       /* 5.3, 5.4: PC */
 #define NVME_QUEUE_INTERRUPTS 2u       /* 5.3: IEN */

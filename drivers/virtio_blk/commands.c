@@ -6,6 +6,8 @@
 /* Giving up too early loses what RapiLog has acknowledged. */
 #define COMMAND_TIMEOUT_NS 120000000000ull
 #define NOT_ANSWERED 0xffu
+/* A dying disk must not drown the log. */
+#define LOGGED_ERRORS 16u
 
 void commands_start(struct commands *commands, struct device *device,
                     const struct block_buffers *buffers)
@@ -111,11 +113,12 @@ void commands_announce(struct commands *commands)
 
 /* ---- From the device ---- */
 
-static enum block_status status_of(uint8_t answer)
+static enum block_status status_of(struct commands *commands, uint8_t answer)
 {
     if (answer == ANSWER_OK)
         return BLOCK_OK;
-    quoll_log("the disk reports an error: virtio status %u", answer);
+    if (commands->errors++ < LOGGED_ERRORS)
+        quoll_log("the disk reports an error: virtio status %u", answer);
     return BLOCK_IO_ERROR;
 }
 
@@ -155,7 +158,8 @@ enum command_event commands_next(struct commands *commands, struct command_resul
         issue(commands, number);
         return COMMAND_GOES_ON;
     }
-    *result = (struct command_result){command->request.id, command->client, status_of(answer)};
+    *result =
+        (struct command_result){command->request.id, command->client, status_of(commands, answer)};
     release(commands, number);
     return COMMAND_DONE;
 }

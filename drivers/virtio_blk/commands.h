@@ -26,6 +26,7 @@ struct commands {
     uint16_t available; /* given to the device so far, modulo 2^16 */
     uint16_t used;      /* taken back so far */
     bool unannounced;   /* the device was not notified of some */
+    uint32_t errors;    /* reported by the disk */
     struct command command[DEVICE_COMMANDS];
 };
 

@@ -106,7 +106,8 @@ static void accept(const struct device *device, uint64_t features)
 static const char *negotiate(const struct device *device, uint64_t *features)
 {
     const uint64_t known = FEATURE_SIZE_MAX | FEATURE_READ_ONLY | FEATURE_BLOCK_SIZE |
-                           FEATURE_FLUSH | FEATURE_TOPOLOGY | FEATURE_VERSION_1;
+                           FEATURE_FLUSH | FEATURE_TOPOLOGY | FEATURE_CACHE_MODE |
+                           FEATURE_VERSION_1;
     add_status(device, STATUS_ACKNOWLEDGE);
     add_status(device, STATUS_DRIVER);
     *features = offered(device) & known;
@@ -201,6 +202,15 @@ static bool read_capacity(const struct device *device, uint64_t *sectors)
     return false;
 }
 
+/* A device without FLUSH has no cache that could lose something, and one that tells its mode may have it switched off
+ * (5.2.5.2). Then no FLUSH needs to be sent to it. */
+static bool has_volatile_cache(const struct device *device, uint64_t features)
+{
+    if ((features & FEATURE_FLUSH) == 0)
+        return false;
+    return (features & FEATURE_CACHE_MODE) == 0 || read8(device->config, CONFIG_WRITEBACK) != 0;
+}
+
 static const char *find_geometry(struct device *device, uint64_t features)
 {
     struct block_geometry geometry = {.abilities = BLOCK_CAN_FLUSH, .name = "virtio disk"};
@@ -219,8 +229,7 @@ static const char *find_geometry(struct device *device, uint64_t features)
         return "the device has no capacity that is possible";
     if (geometry.max_sectors == 0)
         return "the device takes no data in one piece";
-    /* A device that offers no FLUSH has no cache that could lose something (5.2.5.2). */
-    if (features & FEATURE_FLUSH)
+    if (has_volatile_cache(device, features))
         geometry.abilities |= BLOCK_VOLATILE_CACHE;
     if (features & FEATURE_READ_ONLY)
         geometry.abilities |= BLOCK_IS_READ_ONLY;

@@ -54,6 +54,7 @@ enum virtio_status { /* 2.1 */
 #define FEATURE_BLOCK_SIZE FEATURE(6)
 #define FEATURE_FLUSH FEATURE(9)
 #define FEATURE_TOPOLOGY FEATURE(10)
+#define FEATURE_CACHE_MODE FEATURE(11) /* VIRTIO_BLK_F_CONFIG_WCE */
 #define FEATURE_VERSION_1 FEATURE(32)
 
 enum virtio_block_config {                      /* 5.2.4 */
@@ -61,6 +62,7 @@ enum virtio_block_config {                      /* 5.2.4 */
                            CONFIG_SIZE_MAX = 8,
                            CONFIG_BLOCK_SIZE = 20,
                            CONFIG_PHYSICAL_EXPONENT = 24, /* 8 bits */
+                           CONFIG_WRITEBACK = 32, /* 8 bits; 0: completed writes are stable */
                            CONFIG_BYTES = 60,
 };
 

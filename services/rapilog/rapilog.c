@@ -23,6 +23,11 @@
 #define ROUNDING 8u /* pages: what the parts of the region are rounded up by, together */
 #define LARGEST_SCRATCH ((uint64_t)MEASURE_MOST_SECTORS * BLOCK_SECTOR)
 
+struct flushes { /* of a disk that needs none: to be answered */
+    uint64_t id[ENGINE_COMMANDS];
+    uint32_t count;
+};
+
 enum disk_state { DISK_AWAITED, DISK_USED, DISK_UNUSABLE, DISK_GONE };
 
 static struct {
@@ -31,6 +36,7 @@ static struct {
     struct block_server server[CONFIG_MAX_CLIENTS];
     struct block_client disk[CONFIG_MAX_CLIENTS + 1];
     enum disk_state state[CONFIG_MAX_CLIENTS + 1];
+    struct flushes flushes[CONFIG_MAX_CLIENTS + 1];
     uint32_t count;              /* clients */
     uint32_t disks;              /* of them, and the dump area */
     uint32_t drained;            /* channel */
@@ -41,11 +47,23 @@ static struct {
 
 /* ---- What the engine asks for ---- */
 
+static bool answer_flush_later(struct flushes *flushes, uint64_t id)
+{
+    if (flushes->count == ENGINE_COMMANDS)
+        return false;
+    flushes->id[flushes->count++] = id;
+    return true;
+}
+
 bool engine_port_submit(uint32_t volume, const struct block_request *request)
 {
-    /* A disk that is gone takes everything; settle_gone() then answers. */
-    return rapilog.state[volume] == DISK_GONE ||
-           block_client_submit(&rapilog.disk[volume], request);
+    bool cached = (rapilog.disk[volume].geometry.abilities & BLOCK_VOLATILE_CACHE) != 0;
+    /* A disk that is gone takes everything; settle() then answers. */
+    if (rapilog.state[volume] == DISK_GONE)
+        return true;
+    if (request->operation == BLOCK_FLUSH && !cached)
+        return answer_flush_later(&rapilog.flushes[volume], request->id);
+    return block_client_submit(&rapilog.disk[volume], request);
 }
 
 void engine_port_complete(uint32_t volume, uint64_t id, enum block_status status)
@@ -141,13 +159,26 @@ static void look_at_disk(uint32_t number)
         lose_disk(number);
 }
 
-/* True when something was answered in the place of a disk that is gone. */
-static bool settle_gone(void)
+/* What a disk without a volatile cache has completed is on stable storage: a FLUSH is done when it is asked for. */
+static bool settle_flushes(uint32_t number)
+{
+    const struct flushes due =
+        rapilog.flushes[number]; /* an answer may make the engine ask again */
+    rapilog.flushes[number].count = 0;
+    for (uint32_t i = 0; i < due.count; i++)
+        engine_disk_done(&rapilog.engine, number, due.id[i], BLOCK_OK, now_ns());
+    return due.count > 0;
+}
+
+/* True when something was answered in the place of a disk. */
+static bool settle(void)
 {
     bool any = false;
-    for (uint32_t number = 0; number < rapilog.disks; number++)
+    for (uint32_t number = 0; number < rapilog.disks; number++) {
+        any = settle_flushes(number) || any;
         if (rapilog.state[number] == DISK_GONE)
             any = engine_disk_gone(&rapilog.engine, number, now_ns()) || any;
+    }
     return any;
 }
 
@@ -216,7 +247,7 @@ static bool take_all(void)
  * otherwise run before the guest goes on. */
 static bool tell_clients(void)
 {
-    bool more = settle_gone();
+    bool more = settle();
     for (uint32_t number = 0; number < rapilog.count; number++) {
         if (guest_queue_is_lent(number))
             more = guest_queue_answer(number, rapilog.server[number].channel) || more;

@@ -19,6 +19,7 @@ struct queue {
 struct simulated_nvme {
     _Alignas(PAGE) uint8_t registers[2 * PAGE];
     struct simulated_knobs knobs;
+    uint32_t result; /* of the command that is carried out */
     uint8_t *content;
     uint64_t blocks;
     struct queue queue[QUEUES];
@@ -119,6 +120,10 @@ static uint16_t admin(struct simulated_nvme *nvme, const struct nvme_command *co
         return 0x002;
     if (command->opcode == NVME_ADMIN_IDENTIFY)
         identify(nvme, command);
+    if (command->opcode == NVME_ADMIN_GET_FEATURES) {
+        RULE(command->dword10 == 6 && !nvme->knobs.no_cache); /* 5.21.1.6: write cache */
+        nvme->result = nvme->knobs.cache_off ? 0 : 1;
+    }
     if (command->opcode == NVME_ADMIN_CREATE_COMPLETION) {
         RULE(command->dword10 >> 16 <= nvme->knobs.entries && (command->dword11 & 1) != 0);
         io->completions = command->prp1;
@@ -161,6 +166,7 @@ static void complete(struct simulated_nvme *nvme, uint32_t number, uint16_t id, 
     struct nvme_completion *entry =
         dma(nvme, queue->completions + 16 * (uint64_t)queue->tail, sizeof(*entry));
     entry->id = id;
+    entry->result = nvme->result;
     entry->submission_head = (uint16_t)queue->head;
     __atomic_store_n(&entry->status, (uint16_t)(status << 1 | queue->phase), __ATOMIC_RELEASE);
     queue->tail = next;
@@ -178,6 +184,7 @@ static void serve(struct simulated_nvme *nvme, uint32_t number)
         queue->head = (queue->head + 1) % queue->submission_entries;
         if (number == 1 && __atomic_load_n(&nvme->knobs.silent, __ATOMIC_SEQ_CST))
             continue;
+        nvme->result = 0;
         uint16_t status = number == 0 ? admin(nvme, &command) : io(nvme, &command);
         complete(nvme, number, number == 1 && nvme->knobs.wrong_id ? 99 : command.id, status);
     }

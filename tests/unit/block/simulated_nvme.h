@@ -19,6 +19,7 @@ struct simulated_knobs {
     uint32_t doorbell_stride;
     uint16_t entries; /* CAP.MQES, 0: 1023 */
     bool no_cache;
+    bool cache_off; /* there is one, but it is switched off */
     bool write_protected;
     bool no_namespace;
     bool never_ready;

@@ -134,6 +134,21 @@ static void abilities_are_those_of_the_disk(void **state)
     assert_int_equal(f->transfers.count, 15);
 }
 
+static void a_cache_counts_unless_it_is_known_to_be_off(void **state)
+{
+    struct fixture *f = *state;
+    assert_null(start(f, &(struct simulated_knobs){.cache_off = true}));
+    assert_int_equal(f->controller.geometry.abilities, BLOCK_CAN_FLUSH);
+}
+
+static void a_controller_that_does_not_say_counts_as_one_with_a_cache(void **state)
+{
+    struct fixture *f = *state;
+    assert_null(start(
+        f, &(struct simulated_knobs){.cache_off = true, .refuse_admin = NVME_ADMIN_GET_FEATURES}));
+    assert_int_equal(f->controller.geometry.abilities, BLOCK_CAN_FLUSH | BLOCK_VOLATILE_CACHE);
+}
+
 /* A byte of the device's is no shift count before it was looked at. */
 static void a_transfer_size_beyond_all_numbers_is_no_limit(void **state)
 {
@@ -375,6 +390,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_controller_that_firmware_left_running_comes_up),
         TEST(abilities_are_those_of_the_disk),
+        TEST(a_cache_counts_unless_it_is_known_to_be_off),
+        TEST(a_controller_that_does_not_say_counts_as_one_with_a_cache),
         TEST(a_transfer_size_beyond_all_numbers_is_no_limit),
         TEST(other_block_formats_are_refused),
         TEST(metadata_is_refused),

@@ -190,6 +190,34 @@ static void a_device_without_flush_has_no_cache(void **state)
     expect(f, 100, BLOCK_OK);
 }
 
+static void a_device_whose_cache_is_switched_off_is_not_flushed(void **state)
+{
+    struct fixture *f = *state;
+    put(f->common, COMMON_DEVICE_FEATURE, MODERN | FEATURE_FLUSH | FEATURE_CACHE_MODE, 4);
+    put(f->config, CONFIG_WRITEBACK, 1, 1);
+    start(f);
+    assert_true(f->device.geometry.abilities & BLOCK_VOLATILE_CACHE);
+    put(f->config, CONFIG_WRITEBACK, 0, 1);
+    start(f);
+    assert_int_equal(f->device.geometry.abilities, BLOCK_CAN_FLUSH);
+    begin(f, BLOCK_WRITE, 0, BLOCK_FUA);
+    serve_one(f);
+    expect(f, 100, BLOCK_OK);
+    assert_int_equal(f->flushes, 0);
+}
+
+static void a_dying_disk_does_not_drown_the_log(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    for (int i = 0; i < 100; i++) {
+        begin(f, BLOCK_WRITE, SECTORS, 0);
+        serve_one(f);
+        expect(f, 100 + SECTORS, BLOCK_IO_ERROR);
+    }
+    assert_int_equal(f->commands.errors, 100);
+}
+
 static void an_error_of_the_device_is_an_error_of_the_request(void **state)
 {
     struct fixture *f = *state;
@@ -334,6 +362,8 @@ int main(void)
         TEST(what_is_written_can_be_read),
         TEST(a_durable_write_is_answered_after_a_flush),
         TEST(a_device_without_flush_has_no_cache),
+        TEST(a_device_whose_cache_is_switched_off_is_not_flushed),
+        TEST(a_dying_disk_does_not_drown_the_log),
         TEST(an_error_of_the_device_is_an_error_of_the_request),
         TEST(as_many_commands_as_the_queue_has_room_for_are_in_flight),
         TEST(answers_to_nothing_are_nonsense),

@@ -37,6 +37,7 @@ static struct {
     bool gone;   /* the server fails */
     uint32_t delay_us;
     uint32_t abilities;
+    uint32_t flushes;                   /* asked for */
     uint8_t content[DISKS][DISK_BYTES]; /* cache included */
     uint8_t durable[DISKS][DISK_BYTES];
 } disk;
@@ -48,6 +49,7 @@ static enum block_status disk_execute(uint32_t number, const struct block_buffer
                                       const struct block_request *request)
 {
     if (request->operation == BLOCK_FLUSH) {
+        __atomic_fetch_add(&disk.flushes, 1, __ATOMIC_SEQ_CST);
         memcpy(disk.durable[number], disk.content[number], DISK_BYTES);
         return BLOCK_OK;
     }
@@ -552,6 +554,24 @@ static void a_disk_that_cannot_flush_is_refused(void **state)
     system_end(s);
 }
 
+static void a_disk_without_a_volatile_cache_is_never_flushed(void **state)
+{
+    struct rapilog_config config = usual_config();
+    struct system *s = system_new(&config);
+    disk.abilities = BLOCK_CAN_FLUSH;
+    system_start(s);
+    for (uint32_t i = 0; i < 20; i++)
+        expect(s, write_bytes(s, i * 8, 8, (uint8_t)(i + 1)), BLOCK_OK);
+    expect(s, ask(s, BLOCK_FLUSH, 0, 0, 0), BLOCK_OK);
+    expect_gauge(s, &s->gauges->dirty_bytes, 0);
+    expect(s, write_bytes(s, 200, 8, 0x55), BLOCK_OK);
+    signal_and_await_drained(s, "mains");
+    assert_int_equal(KNOB(flushes), 0);
+    assert_int_equal(disk.content[0][19 * 8 * BLOCK_SECTOR], 20);
+    assert_int_equal(disk.content[0][200 * BLOCK_SECTOR], 0x55);
+    system_end(s);
+}
+
 /* ---- Clients that misbehave ---- */
 
 static void malformed_requests_are_answered_with_an_error(void **state)
@@ -631,6 +651,7 @@ int main(void)
         cmocka_unit_test(mains_lost_with_a_failing_disk_drains_when_the_disk_recovers),
         cmocka_unit_test(a_disk_that_goes_away_leaves_acknowledged_data_readable),
         cmocka_unit_test(a_disk_that_cannot_flush_is_refused),
+        cmocka_unit_test(a_disk_without_a_volatile_cache_is_never_flushed),
         cmocka_unit_test(malformed_requests_are_answered_with_an_error),
         cmocka_unit_test(a_client_that_ruins_its_link_disturbs_no_other),
         cmocka_unit_test(a_flood_of_requests_is_served),
