@@ -15,7 +15,7 @@ DRIVERS = ('nvme', 'virtio')
 MODES = ('plain', 'through', 'held', 'held ordered')
 MODE_CHANCE = {'plain': 1, 'through': 2, 'held': 8, 'held ordered': 6}
 ABSENT_MODES = {}  # mode to the reason why it cannot be tried
-BREAKS = ('no-drain', 'lying-flush')
+BREAKS = ('no-drain', 'lying-flush', 'short-hold-up')
 
 
 class Setting:
@@ -31,9 +31,11 @@ class Setting:
         self.kill_after, self.kill_every = chance.randint(1500, 4000), chance.randint(1000, 3000)  # ms
         self.flush, self.no_drain = 'honest', False
         self.fault = self.mode = self.workload = self.disk = None
-        self.dump = False
+        self.dump = self.short = False
 
     def mode_name(self):
+        if self.short:
+            return self.mode + ', hold-up too short'
         if self.no_drain:
             return self.mode + ', no drain'
         if self.flush == 'lies':
@@ -106,6 +108,8 @@ class Plan:
         how = self.wanted.broken if self.wanted.broken in BREAKS else chance.choice(BREAKS)
         setting.survive = 0
         setting.no_drain = how == 'no-drain'
+        if how == 'short-hold-up':  # of what `held` does not survive
+            setting.short, setting.fault = True, 'mains-short'
         if how == 'lying-flush':
             setting.flush = 'lies'
             if not self.wanted.disk and setting.disk == 'plp-nvme':  # it has no cache to lie about

@@ -10,7 +10,8 @@
  * afterwards can tell whether anything older is missing. Where a write goes and how long it is follows from seed,
  * writer and N alone; tests/faults/raw.py computes the same. Writers have regions of their own.
  *
- * With "direct" a write is O_DIRECT and O_DSYNC, with "cached" it goes through the page cache and fdatasync().
+ * With "direct" a write is O_DIRECT and O_DSYNC, with "cached" it goes through the page cache and fdatasync(). Each writer
+ * opens the devices for itself: of those who share an open file Linux tells only one when a write-back has failed.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -171,13 +172,14 @@ static void open_volumes(int flags)
 
 static int write_all(bool cached)
 {
-    open_volumes(O_RDWR | (cached ? 0 : O_DIRECT | O_DSYNC));
     acknowledged = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (acknowledged == MAP_FAILED)
         fail("memory");
     for (uint32_t writer = 0; writer < writers; writer++)
-        if (fork() == 0)
+        if (fork() == 0) {
+            open_volumes(O_RDWR | (cached ? 0 : O_DIRECT | O_DSYNC));
             write_on(writer, cached);
+        }
     while (wait(NULL) > 0)
         ;
     return 1;
