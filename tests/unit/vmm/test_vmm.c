@@ -259,8 +259,8 @@ static void a_guest_boots_resets_and_powers_off(void **state)
 static void a_file_that_is_no_kernel_is_named(void **state)
 {
     build();
-    disk_is_ready();
     twin_start(twin);
+    disk_is_ready();
     await_state(VM_FAILED);
     assert_non_null(strstr(status->message, "not an arm64 Linux Image"));
     wish(VM_WISH_RESET); /* does not help, and does not hurt */
