@@ -294,6 +294,8 @@ static void connect_supervisor(struct assembly *assembly, const struct vm *vm, u
     char *name = text_print("vm%u", number), *fault = text_print("vm%u.fault", number);
     uint32_t status = model_ram(model, name, sizeof(struct vm_status));
     model_map(model, vmm, status, "status", READ_WRITE);
+    uint32_t survival = model_ram(model, "survival", VMM_SURVIVAL_BYTES);
+    model_map(model, vmm, survival, "survival", READ_WRITE);
     model_map(model, supervisor, status, name, READ_WRITE);
     model_signal(model, vmm, "supervisor", supervisor, 0, name);
     model_signal(model, supervisor, name, vmm, 0, "supervisor");

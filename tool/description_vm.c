@@ -8,7 +8,6 @@
 #define PRIORITY_DEVICES 150
 #define PRIORITY_RAPILOG 190
 #define PRIORITY_VCPUS 100
-#define RESTART_VMM false
 
 /* ------------------------------------------------------------------------------------------------
  * Disks, as used by a VM or a component
@@ -350,8 +349,7 @@ static void read_vm(struct description *description, struct node key, struct nod
     read_schedule(description, node, &vm->vcpus);
     read_vm_devices(description, vm, node_get(node, "devices"));
     read_volumes(description, node, vm->volumes, &vm->volume_count, &vm->rapilog);
-    vm->restart =
-        node_boolean(node_get(node, "restart"), "`restart`", description->restart && RESTART_VMM);
+    vm->restart = node_boolean(node_get(node, "restart"), "`restart`", description->restart);
     vm->seed = node_text(node_get(node, "seed"), "`seed`", NULL);
     description->vm_count++;
 }

@@ -7,8 +7,10 @@
 static void attach(struct vm *vm, uint32_t slot, struct virtio_device *device)
 {
     device->intid = VIRT_SPI(VIRT_VIRTIO_SPI(slot));
-    device->vgic = &vm->vgic;
+    device->vgic = &vm->survival->vgic;
     device->ram = &vm->ram;
+    for (uint32_t i = 0; i < VIRTIO_MAX_QUEUES; i++)
+        device->queue[i].record = &vm->survival->slot[slot].record[i];
     vm->slot[slot] = device;
 }
 
@@ -40,8 +42,8 @@ static void start_monitor(struct vm *vm)
 
 void devices_start(struct vm *vm)
 {
-    pl011_start(&vm->uart, &vm->vgic, &vm->console);
-    pl031_start(&vm->clock, &vm->vgic, vm->config->boot_time);
+    pl011_start(&vm->uart, &vm->survival->vgic, &vm->console);
+    pl031_start(&vm->clock, &vm->survival->vgic, vm->config->boot_time);
     virtio_console_start(&vm->port, &vm->console);
     attach(vm, VMM_SLOT_CONSOLE, &vm->port.device);
     virtio_entropy_start(&vm->entropy, &vm->random);
@@ -54,7 +56,7 @@ void devices_start(struct vm *vm)
 
 void devices_reset(struct vm *vm)
 {
-    vgic_reset(&vm->vgic);
+    vgic_reset(&vm->survival->vgic);
     pl011_reset(&vm->uart);
     pl031_reset(&vm->clock);
     for (uint32_t slot = 0; slot < VIRT_VIRTIO_SLOTS; slot++)
@@ -72,12 +74,15 @@ bool devices_are_quiet(const struct vm *vm)
 
 static void access_virtio(struct vm *vm, struct access *access)
 {
-    struct virtio_device *device = vm->slot[access->address / VIRT_VIRTIO_STRIDE];
+    uint32_t slot = (uint32_t)(access->address / VIRT_VIRTIO_STRIDE);
+    struct virtio_device *device = vm->slot[slot];
     access->address %= VIRT_VIRTIO_STRIDE;
     if (device == NULL)
         virtio_empty_slot(access);
     else
         virtio_access(device, access);
+    if (device != NULL && access->write)
+        survival_save_device(vm, slot);
 }
 
 bool devices_access(struct vm *vm, struct access *access)
@@ -92,11 +97,13 @@ bool devices_access(struct vm *vm, struct access *access)
         access->address -= VIRT_PL011;
         pl011_access(&vm->uart, access);
         devices_move_console(vm);
+        survival_save_uart(vm);
         return true;
     }
     if (address - VIRT_PL031 < VIRT_DEVICE_SIZE) {
         access->address -= VIRT_PL031;
         pl031_access(&vm->clock, access);
+        survival_save_clock(vm);
         return true;
     }
     return false;

@@ -22,8 +22,19 @@ static void tell(struct vm *vm, enum vm_state state)
 
 static void off(struct vm *vm, enum vm_state state)
 {
+    survival_set(vm, SURVIVAL_OFF);
     vm->life = LIFE_OFF;
     tell(vm, state);
+}
+
+static void go(struct vm *vm)
+{
+    vm->life = LIFE_RUNNING;
+    survival_set(vm, SURVIVAL_RUNNING);
+    tell(vm, VM_RUNNING);
+    __atomic_store_n(&vm->run, 1, __ATOMIC_SEQ_CST);
+    for (uint32_t i = 0; i < vm->vcpu_count; i++)
+        (void)quoll_signal(vm->vcpu[i].kick_channel);
 }
 
 static void run(struct vm *vm)
@@ -43,16 +54,37 @@ static void run(struct vm *vm)
         off(vm, VM_FAILED);
         return;
     }
-    power_reset(&vm->power);
-    (void)power_start(&vm->power, 0, loaded.entry, loaded.device_tree);
-    vm->life = LIFE_RUNNING;
-    tell(vm, VM_RUNNING);
-    __atomic_store_n(&vm->run, 1, __ATOMIC_SEQ_CST);
-    (void)quoll_signal(vm->vcpu[0].kick_channel);
+    for (uint32_t slot = 0; slot < VIRT_VIRTIO_SLOTS; slot++)
+        if (vm->slot[slot] != NULL)
+            survival_save_device(vm, slot);
+    survival_save_uart(vm);
+    survival_save_clock(vm);
+    power_reset(&vm->survival->power);
+    (void)power_start(&vm->survival->power, 0, loaded.entry, loaded.device_tree);
+    go(vm);
+}
+
+/* Goes on with the guest of a former life, or resets it. */
+static void go_on(struct vm *vm)
+{
+    vm->surviving = false;
+    if (survival_resume(vm)) {
+        quoll_log("VM %s goes on", vm->config->name);
+        go(vm);
+        return;
+    }
+    survival_set(vm, SURVIVAL_NOTHING);
+    quoll_log("VM %s cannot be gone on with, as what its former VMM left is not possible: it is "
+              "reset",
+              vm->config->name);
+    vm->status->resets++;
+    devices_reset(vm);
+    run(vm);
 }
 
 static void stop(struct vm *vm)
 {
+    survival_set(vm, vm->goal == LIFE_REQUEST_OFF ? SURVIVAL_OFF : SURVIVAL_NOTHING);
     vm->life = LIFE_STOPPING;
     __atomic_store_n(&vm->run, 0, __ATOMIC_SEQ_CST);
     for (uint32_t i = 0; i < vm->vcpu_count; i++)
@@ -129,6 +161,8 @@ static void begin(struct vm *vm, enum life_request request)
         off(vm, VM_OFF);
     else if (!good)
         off(vm, VM_FAILED);
+    else if (vm->surviving)
+        go_on(vm);
     else
         run(vm);
 }

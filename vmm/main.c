@@ -35,6 +35,8 @@ static void seed_random(void)
         random_absorb(&vm.random, &now, sizeof(now));
     }
     random_absorb(&vm.random, vm.config->name, sizeof(vm.config->name));
+    if (vm.survival->lives > 1) /* not the numbers of the former life again */
+        random_absorb(&vm.random, &vm.survival->lives, sizeof(vm.survival->lives));
     for (uint32_t i = 0; i < vm.vcpu_count; i++)
         random_bytes(&vm.random, vm.vcpu[i].random.key, sizeof(vm.vcpu[i].random.key));
 }
@@ -59,11 +61,12 @@ static void find_guest(void)
     vm.ram = (struct guest_ram){quoll_memory("guest-ram", config->ram_size), config->ram_size};
     vm.kernel = find_payload("kernel", config->kernel_size);
     vm.initrd = find_payload("initrd", config->initrd_size);
-    vm.power.vcpu_count = vm.vcpu_count;
-    vm.power.ram_base = VIRT_RAM;
-    vm.power.ram_size = config->ram_size;
-    vgic_start(&vm.vgic, quoll_memory("interrupts", sizeof(struct quoll_vm_interrupts)),
-               quoll_handle("vm", QUOLL_OBJECT_VM), vm.vcpu_count);
+    vm.survival->power.vcpu_count = vm.vcpu_count;
+    vm.survival->power.ram_base = VIRT_RAM;
+    vm.survival->power.ram_size = config->ram_size;
+    (vm.surviving ? vgic_resume : vgic_start)(
+        &vm.survival->vgic, quoll_memory("interrupts", sizeof(struct quoll_vm_interrupts)),
+        quoll_handle("vm", QUOLL_OBJECT_VM), vm.vcpu_count);
 }
 
 static void find_peers(void)
@@ -100,6 +103,7 @@ static void start(void)
         vm.disk_count > VMM_MAX_DISKS)
         quoll_fail("the system image gives this VM %u vCPUs and %u disks", vm.vcpu_count,
                    vm.disk_count);
+    vm.surviving = survival_find(&vm);
     find_vcpus();
     find_guest();
     find_peers();

@@ -55,12 +55,12 @@ static bool answered_here(struct vm *vm, struct access *access)
         return virtio_answered(vm, access);
     if (address - VIRT_GICD < VIRT_GICD_SIZE) {
         access->address -= VIRT_GICD;
-        vgic_distributor(&vm->vgic, access);
+        vgic_distributor(&vm->survival->vgic, access);
         return true;
     }
     if (address - VIRT_GICR < VIRT_GICR_STRIDE * vm->vcpu_count) {
         access->address -= VIRT_GICR;
-        vgic_redistributor(&vm->vgic, access);
+        vgic_redistributor(&vm->survival->vgic, access);
         return true;
     }
     if (address - VIRT_PL011 < VIRT_DEVICE_SIZE)
@@ -101,7 +101,7 @@ static void serve_access(struct vm *vm, struct vcpu *vcpu)
 static bool serve_call(struct vm *vm, struct vcpu *vcpu, uint32_t index)
 {
     struct psci_answer answer =
-        psci_call(&vm->power, &vcpu->random, index, vcpu->page->registers.x);
+        psci_call(&vm->survival->power, &vcpu->random, index, vcpu->page->registers.x);
     switch (answer.effect) {
     case PSCI_CONTINUE:
         return true;
@@ -126,15 +126,25 @@ static bool serve_exit(struct vm *vm, struct vcpu *vcpu, uint32_t index)
     switch (vcpu->page->exit) {
     case QUOLL_EXIT_MMIO:
         serve_access(vm, vcpu);
-        return true;
+        break;
     case QUOLL_EXIT_CALL:
-        return serve_call(vm, vcpu, index);
+        if (!serve_call(vm, vcpu, index))
+            return false;
+        break;
     case QUOLL_EXIT_MEMORY:
         vcpu->page->request = QUOLL_VCPU_INJECT_ABORT;
-        return true;
+        break;
     default:
-        return true;
+        break;
     }
+    vcpu->page->exit = QUOLL_EXIT_NONE; /* what a new life of the VMM need not serve */
+    return true;
+}
+
+/* Where a former life of the VMM left the guest: an access traps again, as pc has not moved; a call would not. */
+static bool serve_left_exit(struct vm *vm, struct vcpu *vcpu, uint32_t index)
+{
+    return vcpu->page->exit != QUOLL_EXIT_CALL || serve_exit(vm, vcpu, index);
 }
 
 /* ---- life ---- */
@@ -146,7 +156,8 @@ static void park(struct vm *vm, struct vcpu *vcpu, uint32_t index, uint64_t *ent
     for (;;) {
         if (load(&vm->run)) {
             store(&vcpu->running, 1);
-            if (load(&vm->run) && power_take(&vm->power, index, entry, context))
+            if (load(&vm->run) &&
+                (vcpu->resumes || power_take(&vm->survival->power, index, entry, context)))
                 return;
             store(&vcpu->running, 0);
             if (!load(&vm->run))
@@ -168,19 +179,37 @@ static void run(struct vm *vm, struct vcpu *vcpu, uint32_t index)
     }
 }
 
+static void stopped(struct vm *vm, struct vcpu *vcpu)
+{
+    store(&vcpu->running, 0);
+    tell_device_thread(vm);
+}
+
+static void resume(struct vm *vm, struct vcpu *vcpu, uint32_t index)
+{
+    vcpu->resumes = false;
+    if (serve_left_exit(vm, vcpu, index))
+        run(vm, vcpu, index);
+    stopped(vm, vcpu);
+}
+
 void vcpu_serve(struct vm *vm, uint32_t index)
 {
     struct vcpu *vcpu = &vm->vcpu[index];
     uint64_t entry, context;
     for (;;) {
         park(vm, vcpu, index, &entry, &context);
+        if (vcpu->resumes) {
+            resume(vm, vcpu, index);
+            continue;
+        }
         memset(&vcpu->page->registers, 0, sizeof(vcpu->page->registers));
         vcpu->page->registers.x[0] = context;
         vcpu->page->registers.pc = entry;
         vcpu->page->registers.pstate = PSTATE_EL1H_MASKED;
         vcpu->page->request = QUOLL_VCPU_RESET;
+        vcpu->page->exit = QUOLL_EXIT_NONE;
         run(vm, vcpu, index);
-        store(&vcpu->running, 0);
-        tell_device_thread(vm);
+        stopped(vm, vcpu);
     }
 }

@@ -400,6 +400,14 @@ void vgic_start(struct vgic *vgic, struct quoll_vm_interrupts *page, uint32_t vm
     vgic_reset(vgic);
 }
 
+void vgic_resume(struct vgic *vgic, struct quoll_vm_interrupts *page, uint32_t vm,
+                 uint32_t vcpu_count)
+{
+    vgic->page = page;
+    vgic->vm = vm;
+    vgic->vcpu_count = vcpu_count;
+}
+
 void vgic_reset(struct vgic *vgic)
 {
     memset(vgic->page, 0, sizeof(*vgic->page));

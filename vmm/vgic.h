@@ -25,6 +25,9 @@ struct vgic {
 
 void vgic_start(struct vgic *vgic, struct quoll_vm_interrupts *page, uint32_t vm,
                 uint32_t vcpu_count);
+/* The same for a guest that goes on: nothing is reset. */
+void vgic_resume(struct vgic *vgic, struct quoll_vm_interrupts *page, uint32_t vm,
+                 uint32_t vcpu_count);
 /* As after power-on. No vCPU may run. */
 void vgic_reset(struct vgic *vgic);
 

@@ -16,7 +16,7 @@
 #include "loader.h"
 #include "pl011.h"
 #include "pl031.h"
-#include "psci.h"
+#include "survival.h"
 #include "virtio/block.h"
 #include "virtio/console.h"
 #include "virtio/entropy.h"
@@ -33,6 +33,7 @@ struct vcpu {
     struct random random;
     /* shared */
     uint32_t kick_channel;  /* constant */
+    bool resumes;           /* its guest goes on where a former life left it; set before `run` */
     uint32_t running;       /* atomic: its thread may enter the guest */
     uint32_t mailbox_state; /* atomic: enum mailbox_state; says whose `mailbox` is */
     struct access mailbox;
@@ -57,8 +58,8 @@ struct vm {
     struct guest_ram ram;
     struct payload kernel, initrd;
     struct vm_status *status;
-    struct vgic vgic;
-    struct power power;
+    struct survival *survival;
+    bool surviving; /* a guest of a former life may be gone on with */
     struct vcpu vcpu[QUOLL_MAX_VCPUS_PER_VM];
     /* life */
     uint32_t run;     /* atomic: vCPU threads may run their guests */

@@ -153,6 +153,7 @@ struct powerkey_config {
 #define VMM_SLOT_ENTROPY 1
 #define VMM_SLOT_DISK 2
 #define VMM_MAX_DISKS 8
+#define VMM_SURVIVAL_BYTES 16384u /* memory "survival": what outlives the VMM's own restart (vmm/survival.h) */
 #define VMM_SLOT_MONITOR (VMM_SLOT_DISK + VMM_MAX_DISKS)
 #define VMM_SLOTS (VMM_SLOT_MONITOR + 1)
 struct vmm_config {

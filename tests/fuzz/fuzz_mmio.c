@@ -30,7 +30,8 @@ static void start(uint8_t choice)
     config.boot_time = 1700000000;
     vm.disk_count = choice & 3;
     vm.ram = (struct guest_ram){ram, 4096};
-    vgic_start(&vm.vgic, &interrupts, 0, 1);
+    (void)survival_find(&vm);
+    vgic_start(&vm.survival->vgic, &interrupts, 0, 1);
     vm.console.open = (choice & 0x80) == 0;
     stream_attach(&vm.console.stream, &link_memory, false, 0);
     stream_attach(&service, &link_memory, true, 0);

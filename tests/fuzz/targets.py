@@ -61,7 +61,7 @@ TARGETS = {
     'mmio': Target(own=[VMM + 'devices.c', VMM + 'pl011.c', VMM + 'pl031.c'],
                    parts=[*MODELS, VMM + 'virtio/block.c', VMM + 'virtio/block_queue.c', VMM + 'virtio/console.c',
                           VMM + 'virtio/entropy.c', VMM + 'virtio/monitor.c', VMM + 'console_hub.c', VMM + 'random.c', 'lib/common/block.c', 'lib/common/ring.c', 'lib/common/stream.c',
-                          VMM + 'device_tree.c', 'tests/fuzz/calls.c'],
+                          VMM + 'device_tree.c', VMM + 'survival.c', 'tests/fuzz/calls.c'],
                    include=['vmm'], hostile=True, longest=256, runs=60000),
     'vgic': Target(own=[VMM + 'vgic.c', 'kernel/arch/aarch64/vgic_choose.c', 'kernel/arch/aarch64/id_view.c'],
                    parts=['tests/fuzz/calls.c'], include=['vmm', 'kernel/arch/aarch64'], longest=256, runs=60000),

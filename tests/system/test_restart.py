@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Driver and volume service are killed under a guest that writes: it only waits, and everything is on the disk."""
+"""Driver, volume service and VMM are killed under a guest that writes: it only waits, and everything is on the disk."""
 import re
 
 import rig
@@ -63,6 +63,7 @@ def check_kills(device, kills):
 def test():
     check_kills('nvme: 0', [('nvme.disk0', '2 s'), ('volume.disk0', '2500 ms')])
     check_kills('virtio: 0', [('virtio.disk0', '2 s'), ('volume.disk0', '2500 ms')])
+    check_kills('nvme: 0', [('vmm.linux', '2 s')])
 
 
 if __name__ == '__main__':

@@ -98,6 +98,11 @@ bool virtio_console_wants_input(struct virtio_console *port)
            !virtqueue_listen(&port->device.queue[QUEUE_INPUT]);
 }
 
+void virtio_console_resume(struct virtio_console *port)
+{
+    port->has_spoken = port->device.queue[QUEUE_OUTPUT].next_available != 0;
+}
+
 static void notify(struct virtio_device *device)
 {
     virtio_console_move(port_of(device));

@@ -20,6 +20,8 @@ struct virtio_console {
 };
 
 void virtio_console_start(struct virtio_console *port, struct console *console);
+/* After the device's state was brought back: somebody in the guest may use it. */
+void virtio_console_resume(struct virtio_console *port);
 /* Moves what can be moved, both ways. */
 void virtio_console_move(struct virtio_console *port);
 /* Whether the guest reads here and has buffers ready; when not, it will notify. */

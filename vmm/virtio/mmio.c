@@ -53,10 +53,18 @@ void virtio_broken(struct virtio_device *device)
 {
     for (uint32_t i = 0; i < device->queue_count; i++)
         device->queue[i].ready = false;
-    device->forget(device); /* from here on the driver may change the queues: nobody answers into them */
+    device->forget(
+        device); /* from here on the driver may change the queues: nobody answers into them */
     device->status |= VIRTIO_NEEDS_RESET;
     if (device->status & VIRTIO_DRIVER_OK)
         interrupt(device, VIRTIO_INTERRUPT_CONFIG);
+}
+
+void virtio_interrupt_again(struct virtio_device *device)
+{
+    __atomic_fetch_or(interrupts_of(device), VIRTIO_INTERRUPT_USED, __ATOMIC_SEQ_CST);
+    vgic_pulse(device->vgic, device->intid);
+    device->again = true;
 }
 
 void virtio_config_changed(struct virtio_device *device)

@@ -48,7 +48,7 @@ struct virtio_device {
     uint32_t status;
     uint32_t features_select, accepted_select, queue_select;
     uint32_t config_generation;
-    uint32_t interrupts; /* InterruptStatus; shared with vCPU threads, atomic */
+    uint32_t interrupts;         /* InterruptStatus; shared with vCPU threads, atomic */
     uint32_t *shared_interrupts; /* constant; not NULL: in the place of `interrupts` */
     struct virtqueue queue[VIRTIO_MAX_QUEUES];
     uint8_t config[VIRTIO_CONFIG_BYTES];
@@ -81,6 +81,8 @@ static inline bool virtio_turn(struct virtio_device *device, uint32_t *turns)
 void virtio_publish(struct virtio_device *device, struct virtqueue *queue);
 /* The driver broke the rules: its chains are dropped, and nothing more is taken until it resets the device. */
 void virtio_broken(struct virtio_device *device);
+/* The driver looks at everything once more. */
+void virtio_interrupt_again(struct virtio_device *device);
 /* The configuration space has changed. */
 void virtio_config_changed(struct virtio_device *device);
 

@@ -45,8 +45,99 @@ static uint16_t load_available_index(const struct virtqueue *queue)
 
 void virtqueue_reset(struct virtqueue *queue)
 {
-    *queue = (struct virtqueue){0};
+    *queue = (struct virtqueue){.record = queue->record};
 }
+
+/* ---- The record ---- */
+
+/* One thread writes it and, after a restart, reads it on the same core: only the compiler must keep the order. */
+static void in_order(void)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static void hold(uint64_t *held, uint32_t head, bool on)
+{
+    uint64_t bit = UINT64_C(1) << head % 64;
+    held[head / 64] = on ? held[head / 64] | bit : held[head / 64] & ~bit;
+}
+
+/* A life that ends between the two steps leaves a chain that is held and the next one to be taken. */
+static void record_take(struct virtqueue *queue, uint16_t head)
+{
+    if (queue->record == NULL)
+        return;
+    hold(queue->record->held, head, true);
+    in_order();
+    queue->record->taken = (uint16_t)(queue->next_available + 1);
+    in_order();
+}
+
+/* The answer is in the used ring. A life that ends in here leaves in `answering` which chain it was about, and, by `put`, whether
+ * it counts as answered. */
+static void record_put(struct virtqueue *queue, uint16_t head)
+{
+    struct virtqueue_record *record = queue->record;
+    if (record == NULL || head >= VIRTQUEUE_MAX_SIZE)
+        return;
+    record->answering = UINT64_C(1) << 32 | (uint64_t)queue->next_used << 16 | head;
+    in_order();
+    record->put = (uint16_t)(queue->next_used + 1);
+    in_order();
+    hold(record->held, head, false);
+    in_order();
+    record->answering = 0;
+}
+
+/* Completes the step in which the former life has ended. */
+static void repair(struct virtqueue *queue, struct virtqueue_record *record)
+{
+    uint16_t head = (uint16_t)record->answering;
+    bool counted = (uint16_t)(record->answering >> 16) != record->put;
+    if (record->answering != 0 && counted && head < VIRTQUEUE_MAX_SIZE)
+        hold(record->held, head, false);
+    uint16_t next =
+        __atomic_load_n(queue->available + 2 + record->taken % queue->size, __ATOMIC_RELAXED);
+    if (load_available_index(queue) != record->taken && next < VIRTQUEUE_MAX_SIZE)
+        hold(record->held, next, false);
+    record->answering = 0;
+}
+
+bool virtqueue_resume(struct virtqueue *queue, const struct guest_ram *ram, bool event_index)
+{
+    struct virtqueue_record *kept = queue->record, record = *kept;
+    queue->record = NULL; /* or the start would empty it */
+    bool good = virtqueue_start(queue, ram, event_index);
+    queue->record = kept;
+    if (!good)
+        return false;
+    repair(queue, &record);
+    *kept = record;
+    queue->next_available = record.taken;
+    queue->next_used = record.put;
+    queue->published = __atomic_load_n(used_index(queue), __ATOMIC_RELAXED);
+    if ((uint16_t)(queue->next_used - queue->published) > queue->size)
+        queue->published = queue->next_used;
+    queue->again_count = 0;
+    for (uint32_t i = 0; i < VIRTQUEUE_MAX_SIZE / 64; i++) {
+        queue->again[i] = record.held[i];
+        queue->again_count += (uint32_t)__builtin_popcountll(record.held[i]);
+    }
+    return true;
+}
+
+static uint16_t next_again(struct virtqueue *queue)
+{
+    uint32_t word = 0;
+    while (queue->again[word] == 0)
+        word++;
+    uint32_t bit = (uint32_t)__builtin_ctzll(queue->again[word]);
+    queue->again[word] &= queue->again[word] - 1;
+    queue->again_count--;
+    return (uint16_t)(word * 64 + bit);
+}
+
+/* ---- Start ---- */
 
 bool virtqueue_start(struct virtqueue *queue, const struct guest_ram *ram, bool event_index)
 {
@@ -67,6 +158,9 @@ bool virtqueue_start(struct virtqueue *queue, const struct guest_ram *ram, bool 
     queue->used = used;
     queue->event_index = event_index;
     queue->next_available = queue->next_used = queue->published = 0;
+    queue->again_count = 0;
+    if (queue->record != NULL)
+        *queue->record = (struct virtqueue_record){0};
     queue->ready = true;
     return true;
 }
@@ -126,21 +220,29 @@ static bool walk(const struct virtqueue *queue, struct virtqueue_chain *chain)
     return false;
 }
 
+static bool take_chain(const struct virtqueue *queue, struct virtqueue_chain *chain, uint16_t head)
+{
+    chain->head = head;
+    chain->readable = chain->writable = 0;
+    chain->readable_bytes = chain->writable_bytes = 0;
+    return walk(queue, chain);
+}
+
 enum virtqueue_taken virtqueue_take(struct virtqueue *queue, struct virtqueue_chain *chain)
 {
     if (!queue->ready)
         return VIRTQUEUE_EMPTY;
+    if (queue->again_count != 0)
+        return take_chain(queue, chain, next_again(queue)) ? VIRTQUEUE_TAKEN : VIRTQUEUE_BROKEN;
     uint16_t waiting = (uint16_t)(load_available_index(queue) - queue->next_available);
     if (waiting == 0)
         return VIRTQUEUE_EMPTY;
     if (waiting > queue->size)
         return VIRTQUEUE_BROKEN;
     uint16_t *entry = queue->available + 2 + queue->next_available % queue->size;
-    chain->head = __atomic_load_n(entry, __ATOMIC_RELAXED);
-    chain->readable = chain->writable = 0;
-    chain->readable_bytes = chain->writable_bytes = 0;
-    if (!walk(queue, chain))
+    if (!take_chain(queue, chain, __atomic_load_n(entry, __ATOMIC_RELAXED)))
         return VIRTQUEUE_BROKEN;
+    record_take(queue, chain->head);
     queue->next_available++;
     return VIRTQUEUE_TAKEN;
 }
@@ -161,6 +263,7 @@ void virtqueue_put(struct virtqueue *queue, uint16_t head, uint32_t written)
     uint8_t *entry = queue->used + 4 + (size_t)8 * (queue->next_used % queue->size);
     uint32_t words[2] = {head, written};
     memcpy(entry, words, sizeof(words));
+    record_put(queue, head);
     queue->next_used++;
 }
 

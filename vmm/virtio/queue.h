@@ -14,6 +14,18 @@
 #define VIRTQUEUE_MAX_SIZE 256u
 #define VIRTQUEUE_MAX_SEGMENTS 130u /* descriptors of one chain that a device accepts */
 
+/* What must be known of a queue to serve it on after whoever serves it was restarted, in memory that survives that. A chain
+ * is *held* from when it is taken until its answer is in the used ring; those that were held are taken once more. Each step
+ * leaves the record such that the next life neither loses a chain nor answers one twice (queue.c). It may hold anything:
+ * then this queue's driver gets wrong answers, or none. */
+struct virtqueue_record {
+    uint16_t taken, put; /* as next_available and next_used */
+    uint32_t reserved;
+    uint64_t
+        answering; /* while a chain goes from held to put: 1 << 32 | put before that << 16 | head; else 0 */
+    uint64_t held[VIRTQUEUE_MAX_SIZE / 64]; /* bit n: the chain with head n */
+};
+
 struct virtqueue {
     /* as the driver sets it up through the transport */
     uint32_t size;
@@ -26,9 +38,12 @@ struct virtqueue {
     uint16_t *available; /* flags, idx, ring[size], used_event */
     uint8_t *used;       /* u16 flags, u16 idx, { u32 id, u32 len }[size], u16 avail_event */
     bool event_index;
-    uint16_t next_available; /* taken so far */
-    uint16_t next_used;      /* put so far */
-    uint16_t published;      /* ... and visible to the driver */
+    uint16_t next_available;         /* taken so far */
+    uint16_t next_used;              /* put so far */
+    uint16_t published;              /* ... and visible to the driver */
+    struct virtqueue_record *record; /* constant; NULL: there is none */
+    uint32_t again_count;            /* chains of a former life that are to be taken once more: */
+    uint64_t again[VIRTQUEUE_MAX_SIZE / 64];
 };
 
 struct virtqueue_segment {
@@ -48,6 +63,8 @@ enum virtqueue_taken { VIRTQUEUE_EMPTY, VIRTQUEUE_TAKEN, VIRTQUEUE_BROKEN };
 
 /* False when size, alignment or place of the rings is not acceptable; the queue is then not ready. */
 bool virtqueue_start(struct virtqueue *queue, const struct guest_ram *ram, bool event_index);
+/* The same for a queue that a former life has served: goes on where its record says. */
+bool virtqueue_resume(struct virtqueue *queue, const struct guest_ram *ram, bool event_index);
 /* Not ready, and without size and addresses. */
 void virtqueue_reset(struct virtqueue *queue);
 

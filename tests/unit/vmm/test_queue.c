@@ -216,6 +216,119 @@ static void random_rings_stay_in_ram(void **state)
     }
 }
 
+/* ---- A device that begins anew ---- */
+
+static struct virtqueue_record record;
+
+static void start_recorded(void)
+{
+    memset(&record, 0xff, sizeof(record));
+    queue.record = &record;
+    assert_true(virtqueue_start(&queue, &ram, false));
+}
+
+/* What a new life knows: the registers and the record. */
+static void begin_anew(void)
+{
+    queue = (struct virtqueue){.size = 8,
+                               .descriptors = dq->descriptors,
+                               .driver = dq->driver,
+                               .device = dq->device,
+                               .record = &record};
+    assert_true(virtqueue_resume(&queue, &ram, false));
+}
+
+static uint16_t offer(void)
+{
+    struct buffer buffer = {driver_allocate(&driver, 16), 16, true};
+    return driver_add(&driver, dq, &buffer, 1, false);
+}
+
+static void expect_taken(uint16_t head)
+{
+    assert_int_equal(virtqueue_take(&queue, &chain), VIRTQUEUE_TAKEN);
+    assert_int_equal(chain.head, head);
+}
+
+static void answer_all(uint32_t count)
+{
+    struct used used;
+    bool seen[8] = {false};
+    (void)virtqueue_publish(&queue);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_true(driver_take_used(dq, &used));
+        assert_in_range(used.head, 0, 7);
+        assert_false(seen[used.head]);
+        seen[used.head] = true;
+    }
+    assert_false(driver_take_used(dq, &used));
+}
+
+static void chains_that_were_held_are_taken_again(void **state)
+{
+    start_recorded();
+    uint16_t first = offer(), second = offer(), third = offer();
+    expect_taken(first);
+    expect_taken(second);
+    virtqueue_put(&queue, first, 16); /* answered, but the driver was not told */
+    begin_anew();
+    expect_taken(second);
+    expect_taken(third);
+    assert_int_equal(virtqueue_take(&queue, &chain), VIRTQUEUE_EMPTY);
+    virtqueue_put(&queue, third, 16);
+    virtqueue_put(&queue, second, 16);
+    answer_all(3);
+}
+
+static void a_chain_whose_taking_was_cut_short_is_taken_once(void **state)
+{
+    start_recorded();
+    uint16_t head = offer();
+    expect_taken(head);
+    record.taken--; /* the life ended between the two steps */
+    begin_anew();
+    expect_taken(head);
+    assert_int_equal(virtqueue_take(&queue, &chain), VIRTQUEUE_EMPTY);
+}
+
+static void an_answer_that_was_cut_short_is_given_once(void **state)
+{
+    for (int counted = 0; counted < 2; counted++) {
+        start_recorded();
+        memset(at(dq->device), 0, 4);
+        dq->seen = 0;
+        dq->added = 0;
+        memset(at(dq->driver), 0, 4);
+        uint16_t head = offer();
+        expect_taken(head);
+        virtqueue_put(&queue, head, 16);
+        record.answering = UINT64_C(1) << 32 | head; /* put before that: 0 */
+        record.held[0] |= UINT64_C(1) << head;
+        record.put = (uint16_t)counted;
+        begin_anew();
+        if (!counted) {
+            expect_taken(head);
+            virtqueue_put(&queue, head, 16);
+        }
+        assert_int_equal(virtqueue_take(&queue, &chain), VIRTQUEUE_EMPTY);
+        answer_all(1);
+    }
+}
+
+static void a_record_that_is_nonsense_harms_nobody(void **state)
+{
+    start_recorded();
+    for (uint32_t seed = 1; seed < 2000; seed++) {
+        for (size_t i = 0; i < sizeof(record); i++)
+            ((uint8_t *)&record)[i] = (uint8_t)(seed * 2654435761u >> i % 24);
+        begin_anew();
+        for (int i = 0; i < 300; i++)
+            if (virtqueue_take(&queue, &chain) != VIRTQUEUE_EMPTY && chain.head < 8)
+                virtqueue_put(&queue, chain.head, 0);
+        (void)virtqueue_publish(&queue);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +344,10 @@ int main(void)
         cmocka_unit_test_setup(long_chains_end, setup),
         cmocka_unit_test_setup(bad_places_are_refused_at_the_start, setup),
         cmocka_unit_test_setup(random_rings_stay_in_ram, setup),
+        cmocka_unit_test_setup(chains_that_were_held_are_taken_again, setup),
+        cmocka_unit_test_setup(a_chain_whose_taking_was_cut_short_is_taken_once, setup),
+        cmocka_unit_test_setup(an_answer_that_was_cut_short_is_given_once, setup),
+        cmocka_unit_test_setup(a_record_that_is_nonsense_harms_nobody, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
