@@ -3,7 +3,9 @@
 
 #include <quoll/stream.h>
 
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define PRIORITY_DEVICES 150
 #define PRIORITY_RAPILOG 190
@@ -321,6 +323,16 @@ static void read_command_line(struct vm *vm, struct node node)
         node_error(node, "the command line is longer than %zu bytes; shorten it", most);
 }
 
+/* A file `vmm` beside the description takes the place of Quoll's. Whether it can begin anew, only its author knows. */
+static bool has_own_vmm(const struct description *description)
+{
+    struct stat status;
+    char *path = description_path(description, "vmm");
+    bool found = stat(path, &status) == 0 && S_ISREG(status.st_mode);
+    free(path);
+    return found;
+}
+
 static void read_vm(struct description *description, struct node key, struct node node)
 {
     static const char *const keys[] = {"memory",  "vcpus",    "kernel", "initrd",  "command_line",
@@ -349,7 +361,8 @@ static void read_vm(struct description *description, struct node key, struct nod
     read_schedule(description, node, &vm->vcpus);
     read_vm_devices(description, vm, node_get(node, "devices"));
     read_volumes(description, node, vm->volumes, &vm->volume_count, &vm->rapilog);
-    vm->restart = node_boolean(node_get(node, "restart"), "`restart`", description->restart);
+    vm->restart = node_boolean(node_get(node, "restart"), "`restart`",
+                               description->restart && !has_own_vmm(description));
     vm->seed = node_text(node_get(node, "seed"), "`seed`", NULL);
     description->vm_count++;
 }
