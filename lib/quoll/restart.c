@@ -35,21 +35,19 @@ static bool is(const uint64_t *word, uint64_t life)
     return __atomic_load_n(word, __ATOMIC_ACQUIRE) == life;
 }
 
-static const struct quoll_environment_entry *
-initial_data(const struct quoll_environment *environment)
+static size_t distance(const uint8_t *from, const uint8_t *to)
 {
-    for (uint32_t i = 0; i < environment->entry_count; i++)
-        if (strncmp(environment->entries[i].name, "initial-data", QUOLL_NAME_SIZE) == 0)
-            return &environment->entries[i];
-    return NULL;
+    return (uintptr_t)to - (uintptr_t)from;
 }
 
-static void restore(const struct quoll_environment *environment)
+static void restore(void)
 {
-    const struct quoll_environment_entry *copy = initial_data(environment);
-    if (copy != NULL && (size_t)(data_end - data_start) <= copy->size)
-        memcpy(data_start, (const void *)(uintptr_t)copy->address, (size_t)(data_end - data_start));
-    memset(bss_start, 0, (size_t)(bss_end - bss_start));
+    const struct quoll_environment_entry *copy =
+        quoll_find(QUOLL_ENVIRONMENT_MEMORY, "initial-data");
+    size_t size = distance(data_start, data_end);
+    if (copy != NULL && size <= copy->size)
+        memcpy(data_start, (const void *)(uintptr_t)copy->address, size);
+    memset(bss_start, 0, distance(bss_start, bss_end));
 }
 
 void restart_begin(uint32_t number, const struct quoll_environment *environment, uint64_t life)
@@ -65,6 +63,6 @@ void restart_begin(uint32_t number, const struct quoll_environment *environment,
     for (uint32_t i = 1; i < environment->thread_count && i < QUOLL_MAX_THREADS; i++)
         while (!is(&arrived[i], life))
             pause_for_others(environment);
-    restore(environment);
+    restore();
     __atomic_store_n(&restored, life, __ATOMIC_RELEASE);
 }
