@@ -121,7 +121,8 @@ bool virtqueue_resume(struct virtqueue *queue, const struct guest_ram *ram, bool
     queue->again_count = 0;
     for (uint32_t i = 0; i < VIRTQUEUE_MAX_SIZE / 64; i++) {
         queue->again[i] = record.held[i];
-        queue->again_count += (uint32_t)__builtin_popcountll(record.held[i]);
+        for (uint64_t left = record.held[i]; left != 0; left &= left - 1)
+            queue->again_count++;
     }
     return true;
 }
