@@ -12,6 +12,9 @@
  * any earlier setting. Numbers ascend, so each change is one of a kind. The guest's driver broke the queue's
  * rules: the server stops by itself and sets `broken` to the setting's number.
  *
+ * A server that was restarted finds what it had set and goes on; chains that it held are taken again. A VMM that was restarted finds
+ * the setting as it left it, and the queue was served meanwhile.
+ *
  * Neither side trusts the other: fields are copied once, then checked. What a wrong one can harm is this VM's.
  */
 #ifndef QUOLL_GUEST_QUEUE_H
@@ -20,6 +23,7 @@
 #include <stdint.h>
 
 #define GUEST_QUEUE_SERIAL_BYTES 20u
+#define GUEST_QUEUE_RECORD_WORDS 6u
 
 struct guest_queue {
     /* the VMM's */
@@ -34,6 +38,8 @@ struct guest_queue {
     /* the server's */
     uint32_t served; /* atomic */
     uint32_t broken; /* atomic */
+    /* the server's own: struct virtqueue_record (vmm/virtio/queue.h), from which it goes on after a restart */
+    uint64_t record[GUEST_QUEUE_RECORD_WORDS];
     /* both: InterruptStatus of the transport; who changes it from 0 raises the line; atomic */
     uint32_t interrupts;
 };

@@ -79,11 +79,15 @@ static void stop(struct served *served)
     (void)hand_over_answers(served);
 }
 
-static void begin(struct served *served)
+_Static_assert(sizeof(struct virtqueue_record) == 8 * GUEST_QUEUE_RECORD_WORDS, "one and the same");
+
+/* resumed: where a former life of this service has left the queue. */
+static void begin(struct served *served, bool resumed)
 {
     struct guest_queue page;
     memcpy(&page, served->page, sizeof(page));
     virtqueue_reset(&served->ring);
+    served->ring.record = (struct virtqueue_record *)(void *)served->page->record;
     served->ring.size = page.size;
     served->ring.descriptors = page.descriptors;
     served->ring.driver = page.driver;
@@ -91,7 +95,9 @@ static void begin(struct served *served)
     served->queue.read_only = page.read_only != 0;
     served->queue.flushes = page.flushes != 0;
     memcpy(served->queue.serial, page.serial, sizeof(served->queue.serial));
-    (void)virtqueue_start(&served->ring, &guest.ram, page.event_index != 0);
+    bool event_index = page.event_index != 0;
+    (void)(resumed ? virtqueue_resume(&served->ring, &guest.ram, event_index)
+                   : virtqueue_start(&served->ring, &guest.ram, event_index));
 }
 
 static void follow(struct served *served, uint32_t channel)
@@ -101,7 +107,7 @@ static void follow(struct served *served, uint32_t channel)
         return;
     stop(served);
     if (guest_queue_is_served(wanted))
-        begin(served);
+        begin(served, false);
     served->setting = wanted;
     __atomic_store_n(&served->page->served, wanted, __ATOMIC_SEQ_CST);
     (void)quoll_signal(channel);
@@ -159,11 +165,25 @@ bool guest_queue_is_lent(uint32_t number)
     return guest.client[number].page != NULL;
 }
 
+/* The setting in force is a former life's. What it had put into the ring is published by the first answer; the driver is
+ * interrupted in any case, as it may not have been. */
+static void go_on(struct served *served)
+{
+    begin(served, true);
+    (void)virtqueue_publish(&served->ring);
+    __atomic_fetch_or(&served->page->interrupts, 1, __ATOMIC_SEQ_CST);
+    (void)quoll_signal(served->line);
+}
+
 void guest_queue_ready(uint32_t number, const struct block_geometry *geometry)
 {
     struct served *served = &guest.client[number];
     served->geometry = *geometry;
     served->ready = true;
+    uint32_t wanted = __atomic_load_n(&served->page->wanted, __ATOMIC_SEQ_CST);
+    uint32_t broken = __atomic_load_n(&served->page->broken, __ATOMIC_SEQ_CST);
+    if (guest_queue_is_served(wanted) && served->setting == wanted && broken != wanted)
+        go_on(served);
 }
 
 static void find(uint32_t number, const struct block_buffers *buffers, uint64_t allowed_buffers)
