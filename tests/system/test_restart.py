@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Driver, volume service and VMM are killed under a guest that writes: it only waits, and everything is on the disk."""
+"""Driver, volume service, VMM and RapiLog are killed under a guest that writes: it only waits, and its data is there."""
 import re
 
 import rig
@@ -14,7 +14,7 @@ disks: {disk0: {%s, file: disk.img}}
 vms:
   linux:
     vcpus: 2
-    rapilog: {hold_up: 200 ms, memory: 16 MiB}
+    rapilog: {%s}
     disks:
       - {disk: disk0, label: root}
       - {disk: disk0, label: wal, filter: rapilog}
@@ -46,10 +46,10 @@ def check_volume(result, device, start):
     rig.check(data == NUMBERS[:size], f'{device} does not hold what was written\n{result.show()}')
 
 
-def check_kills(device, kills):
+def check_kills(device, rapilog, kills):
     root, wal = rig.make_disk('disk.img', ('root', 64), ('wal', 48))[:2]
     text = ', '.join(f'{name}: {{after: {after}, every: 1 s, times: 100000}}' for name, after in kills)
-    result = rig.run(SYSTEM % (device, text), typed=TYPED)
+    result = rig.run(SYSTEM % (device, rapilog, text), typed=TYPED, timeout=200)
     result.expect_status(0)
     rig.check('FAILED' not in result.out and 'ERRORS' not in result.out, f'the guest has seen errors\n{result.show()}')
     check_volume(result, '/dev/vda', root)
@@ -61,9 +61,10 @@ def check_kills(device, kills):
 
 
 def test():
-    check_kills('nvme: 0', [('nvme.disk0', '2 s'), ('volume.disk0', '2500 ms')])
-    check_kills('virtio: 0', [('virtio.disk0', '2 s'), ('volume.disk0', '2500 ms')])
-    check_kills('nvme: 0', [('vmm.linux', '2 s')])
+    held = 'hold_up: 200 ms, memory: 16 MiB'
+    check_kills('nvme: 0', held, [('nvme.disk0', '2 s'), ('volume.disk0', '2500 ms')])
+    check_kills('virtio: 0', held, [('virtio.disk0', '2 s'), ('vmm.linux', '2500 ms')])
+    check_kills('nvme: 0', 'mode: through, restart: true', [('rapilog.linux', '2 s')])
 
 
 if __name__ == '__main__':
