@@ -89,8 +89,10 @@ static void disk_takes(void)
     struct block_request request;
     while (disk_honest && pending_count < BLOCK_RING_ENTRIES &&
            block_server_take(&disk, &request)) {
-        HOLDS(request.id < BLOCK_RING_ENTRIES && volumes.passage[request.id].in_use);
-        HOLDS(allowed(volumes.passage[request.id].client, &request));
+        HOLDS(request.id < BLOCK_RING_ENTRIES); /* the link's number of it; the passage is behind that */
+        uint64_t passage = volumes.disk.pending[request.id].id;
+        HOLDS(passage < BLOCK_RING_ENTRIES && volumes.passage[passage].in_use);
+        HOLDS(allowed(volumes.passage[passage].client, &request));
         pending[pending_count++] = request.id;
     }
     HOLDS(!disk_honest || disk.state != BLOCK_LINK_READY || disk.refused == 0);

@@ -52,10 +52,22 @@ static bool find_run(const struct block_queue *block, uint32_t from, uint32_t to
     return false;
 }
 
+static uint64_t largest_piece(const struct block_queue *block)
+{
+    return (uint64_t)block->geometry->max_sectors * BLOCK_SECTOR;
+}
+
+/* Of one extent: a quarter of the buffer at most, so that several requests are at the disk. */
+static uint64_t most_chunks(const struct block_queue *block)
+{
+    uint64_t most = min64(largest_piece(block) / VIRTIO_BLOCK_CHUNK, block->chunks / 4);
+    return most == 0 ? 1 : most;
+}
+
 static bool take_extent(struct block_queue *block, struct virtio_block_request *request)
 {
     uint64_t chunks = (request->length + VIRTIO_BLOCK_CHUNK - 1) / VIRTIO_BLOCK_CHUNK;
-    uint32_t count = (uint32_t)min64(chunks, block->extent_limit), first;
+    uint32_t count = (uint32_t)min64(chunks, most_chunks(block)), first;
     if (!find_run(block, block->next_chunk, block->chunks, count, &first) &&
         !find_run(block, 0, block->chunks, count, &first))
         return false;
@@ -99,11 +111,6 @@ static uint64_t request_id(const struct block_queue *block,
                            const struct virtio_block_request *request)
 {
     return (uint64_t)request->generation << ID_BITS | (uint64_t)(request - block->request);
-}
-
-static uint64_t largest_piece(const struct block_queue *block)
-{
-    return (uint64_t)block->geometry->max_sectors * BLOCK_SECTOR;
 }
 
 /* The next piece of a direct write: as much of a segment as a transfer may hold. */
@@ -224,9 +231,12 @@ static bool in_whole_units(const struct block_queue *block,
     uint32_t unit =
         geometry->abilities & BLOCK_WHOLE_BLOCKS ? geometry->physical_block : BLOCK_SECTOR;
     uint64_t length, offset = sizeof(struct block_header);
-    for (uint64_t end = offset + request->length; offset < end; offset += length)
+    const uint64_t end = offset + request->length;
+    while (offset < end) {
         if (chain_segment(&request->chain, offset, &length) == NULL || length % unit != 0)
             return false;
+        offset += length;
+    }
     return true;
 }
 
@@ -420,9 +430,6 @@ void block_queue_start(struct block_queue *block, const struct block_queue_setup
     block->read_only = setup->read_only;
     block->direct_writes = setup->direct_writes;
     block->chunks = (uint32_t)min64(setup->buffer_size / VIRTIO_BLOCK_CHUNK, VIRTIO_BLOCK_CHUNKS);
-    /* One piece takes a quarter of the buffer at most, so that several requests are at the disk. */
-    uint64_t limit = min64(largest_piece(block) / VIRTIO_BLOCK_CHUNK, block->chunks / 4);
-    block->extent_limit = limit == 0 ? 1 : (uint32_t)limit;
     for (size_t i = 0; i < sizeof(block->serial) && setup->serial[i] != 0; i++)
         block->serial[i] = setup->serial[i];
 }

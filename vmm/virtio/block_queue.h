@@ -52,8 +52,8 @@ struct block_queue_setup {
     block_queue_submit *submit;
     void *host;
     struct virtqueue *queue;
-    const struct block_geometry *geometry;
-    uint8_t *buffer; /* the disk's buffer: its memory ... */
+    const struct block_geometry *geometry; /* to be known before the first request */
+    uint8_t *buffer;                       /* the disk's buffer: its memory ... */
     uint64_t buffer_size;
     uint32_t buffer_number; /* ... and number */
     bool read_only, direct_writes;
@@ -74,7 +74,7 @@ struct block_queue {
     uint16_t write_flags; /* enum block_flag of every write */
     bool failed;          /* the disk is gone: everything is answered with an error */
 
-    uint32_t chunks, extent_limit; /* chunks in the buffer; of one extent */
+    uint32_t chunks; /* in the buffer */
     uint64_t in_use[VIRTIO_BLOCK_CHUNKS / 64];
     uint32_t next_chunk; /* where the search goes on */
     struct virtio_block_request *waiting;
