@@ -264,7 +264,8 @@ static void work(uint64_t signals)
 void component_main(void)
 {
     start();
-    uint64_t signals = 0;
+    /* An interrupt of before this start, or while the device was started, is acknowledged in the first round. */
+    uint64_t signals = disk.interrupt_signal;
     for (;;) {
         work(signals);
         signals = !has_room() || disk_clients_sleep(&disk.clients) ? quoll_wait() : 0;

@@ -34,6 +34,9 @@ writer() {
     echo $1 is written
 }
 writer /dev/vda & writer /dev/vdb & wait
+for device in vda vdb; do
+    dd if=/dev/$device of=/dev/null bs=4k count=1000 iflag=direct 2>/dev/null && echo $device is read
+done
 dmesg | grep -i 'error' && echo ERR''ORS
 poweroff -f
 ''' % PIECES
@@ -52,6 +55,7 @@ def check_kills(device, rapilog, kills):
     result = rig.run(SYSTEM % (device, rapilog, text), typed=TYPED, timeout=200)
     result.expect_status(0)
     rig.check('FAILED' not in result.out and 'ERRORS' not in result.out, f'the guest has seen errors\n{result.show()}')
+    result.expect('vda is read', 'vdb is read')  # each piece waits for its own interrupt
     check_volume(result, '/dev/vda', root)
     check_volume(result, '/dev/vdb', wal)
     for name, _ in kills:
