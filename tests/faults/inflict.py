@@ -259,7 +259,6 @@ FAULTS = {
 }
 
 ABSENT = {
-    'vmm': 'a VMM is not restarted yet',
     'rapilog': 'RapiLog is not restarted yet',
     'rapilog+mains': 'RapiLog is not restarted yet',
 }
