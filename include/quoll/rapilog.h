@@ -46,6 +46,7 @@ struct rapilog_gauges {
     uint64_t write_errors;    /* writes and flushes that a disk refused */
     uint64_t read_errors;
     uint64_t failed_requests; /* writes and flushes answered with an error */
+    uint64_t measurements;    /* of volumes, at the start and while they were idle */
 };
 
 #endif

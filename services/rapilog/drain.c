@@ -125,7 +125,7 @@ static bool step_written(struct engine *engine, struct engine_volume *volume)
 static bool step_seal(struct engine *engine, struct engine_volume *volume, uint64_t now)
 {
     uint32_t number = engine_volume_number(engine, volume);
-    if (journal_keeps_epochs(engine) || journal_stops_placing(engine))
+    if (volume->remeasuring || journal_keeps_epochs(engine) || journal_stops_placing(engine))
         return false;
     if (engine->setup.strict_order && core_of(engine, volume)->is_flushing)
         return false;
@@ -137,7 +137,7 @@ static bool step_seal(struct engine *engine, struct engine_volume *volume, uint6
 
 static void step_final(struct engine *engine, struct engine_volume *volume)
 {
-    if (engine->phase == ENGINE_RUNNING || volume->final != FINAL_NONE ||
+    if (engine->phase == ENGINE_RUNNING || volume->final != FINAL_NONE || volume->remeasuring ||
         journal_stops_placing(engine))
         return;
     struct block_request request = {.operation = BLOCK_FLUSH};

@@ -136,7 +136,9 @@ void engine_serve(struct engine *engine, uint32_t number)
 static void measured(struct engine *engine, struct engine_volume *volume)
 {
     volume->state = VOLUME_MEASURED;
-    if (measure_result(&volume->measure, &volume->rate))
+    volume->measurable = measure_result(&volume->measure, &volume->rate);
+    engine->gauges.measurements += volume->measurable ? 1 : 0;
+    if (volume->measurable)
         quoll_log("volume %s: writes %lu KiB/s in sequence, a scattered block costs %lu us, a "
                   "small FLUSH %lu us (measured)",
                   volume->name, (unsigned long)(rate_bytes_per_second(&volume->rate) / KIB),
@@ -165,10 +167,8 @@ void engine_disk_ready(struct engine *engine, uint32_t volume_number, const char
         measured(engine, volume);
 }
 
-static void step_measure(struct engine *engine, struct engine_volume *volume, uint64_t now)
+void engine_measure(struct engine *engine, struct engine_volume *volume, uint64_t now)
 {
-    if (volume->state != VOLUME_MEASURING)
-        return;
     struct measure_command next;
     while (measure_next(&volume->measure, now, &next)) {
         struct block_request request = {
@@ -182,8 +182,17 @@ static void step_measure(struct engine *engine, struct engine_volume *volume, ui
         if (!engine_send(engine, volume, &command, &request))
             measuring_done(engine, volume, false, now);
     }
-    if (measure_finished(&volume->measure))
-        measured(engine, volume);
+}
+
+static void step_measure(struct engine *engine, struct engine_volume *volume, uint64_t now)
+{
+    if (volume->state != VOLUME_MEASURING)
+        return;
+    engine_measure(engine, volume, now);
+    if (!measure_finished(&volume->measure))
+        return;
+    volume->measured_at = now;
+    measured(engine, volume);
 }
 
 /* Volumes share the scratch memory and would disturb each other's times, so they are measured one by one. */
@@ -462,8 +471,8 @@ static uint64_t later_than(uint64_t now, uint64_t deadline)
 
 uint64_t engine_step(struct engine *engine, uint64_t now)
 {
-    uint64_t deadline = ENGINE_NEVER;
     step_measures(engine, now);
+    uint64_t idle = remeasure_step(engine, now), deadline = idle;
     rebound(engine);
     engine->closed = domain_is_closed(engine);
     for (uint32_t number = 0; number < engine->setup.volume_count; number++)
@@ -471,7 +480,8 @@ uint64_t engine_step(struct engine *engine, uint64_t now)
     update_gauges(engine);
     if (!(engine->phase == ENGINE_MAINS && engine->setup.unsafe_no_drain)) {
         journal_step(engine, now);
-        deadline = later_than(now, journal_deadline(engine));
+        uint64_t journal = later_than(now, journal_deadline(engine));
+        deadline = journal < idle ? journal : idle;
         for (uint32_t number = 0; number < engine->setup.volume_count; number++) {
             struct engine_volume *volume = &engine->volume[number];
             drain_step(engine, volume, now);

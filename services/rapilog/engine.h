@@ -100,6 +100,9 @@ struct engine_volume {
     bool read_only;
     struct measure measure;
     struct rate rate;
+    bool measurable;      /* it could be measured at the start */
+    bool remeasuring;     /* ... and is so again (remeasure.c) */
+    uint64_t measured_at; /* ns */
 
     struct engine_request request[ENGINE_REQUESTS];
     struct engine_queue unused;  /* free requests */
@@ -208,6 +211,10 @@ bool engine_send(struct engine *engine, struct engine_volume *volume,
 void engine_serve(struct engine *engine, uint32_t number);
 /* A FLUSH of the journal's has failed: the disk may have dropped what any volume had in its cache. */
 void engine_cache_lost(struct engine *engine);
+/* Issues what the measurement of the volume wants next. */
+void engine_measure(struct engine *engine, struct engine_volume *volume, uint64_t now);
+/* Measures volumes that are idle; returns when it has something to do by itself. */
+uint64_t remeasure_step(struct engine *engine, uint64_t now);
 void requests_init(struct engine_volume *volume);
 void requests_step(struct engine *engine, struct engine_volume *volume);
 void requests_read_done(struct engine *engine, struct engine_volume *volume, uint16_t number,

@@ -51,8 +51,31 @@ bool measure_begin(struct measure *measure, uint64_t sectors, uint32_t max_secto
     return true;
 }
 
+bool measure_again(struct measure *measure, uint64_t now)
+{
+    if (measure->long_sectors == 0)
+        return false;
+    *measure = (struct measure){
+        .sectors = measure->sectors,
+        .long_sectors = measure->long_sectors,
+        .phase = MEASURE_READ,
+        .begun = now,
+    };
+    return true;
+}
+
+void measure_stop(struct measure *measure)
+{
+    measure->stopped = true;
+    measure->failed = true;
+    if (measure->issued == measure->answered)
+        measure->phase = MEASURE_FINISHED;
+}
+
 static uint32_t phase_commands(const struct measure *measure)
 {
+    if (measure->stopped)
+        return measure->issued;
     return measure->phase == MEASURE_FLUSH ? 1 : probes[measure->probe].pieces;
 }
 

@@ -1,8 +1,8 @@
 /*
- * Measures a volume before anyone uses it: writes back what it has just read, and times it.
+ * Measures a volume: writes back what it has just read, and times it.
  *
- * Why this cannot hurt the data. No client has been admitted yet, so what is on the volume cannot change between the read
- * and the write. Pieces are whole, aligned 4 KiB blocks, so no disk has to read, modify and write. Bytes
+ * Why this cannot hurt the data. At the start no client has been admitted yet, and later (remeasure.c) nothing is drained
+ * meanwhile, so what is on the volume cannot change between the read and the write. Pieces are whole, aligned 4 KiB blocks, so no disk has to read, modify and write. Bytes
  * and place are those that were read: whichever subset of the sectors of such a write is on the disk after a power
  * failure, the content is the same. (A disk that damages the sector which it is writing when the power fails is outside
  * what NVMe and ATA promise for one logical block, and would damage any other write as well.) A piece that could
@@ -33,6 +33,7 @@ struct measure {
     uint32_t probe;
     uint32_t issued, answered; /* commands of this phase */
     bool failed;
+    bool stopped;                /* no further command is issued */
     uint64_t begun, probe_begun; /* ns */
     struct rate_sample sample;
 };
@@ -46,6 +47,10 @@ struct measure_command {
 
 /* max_sectors: the disk's and the scratch memory's limit. False: the volume is too small. */
 bool measure_begin(struct measure *measure, uint64_t sectors, uint32_t max_sectors, uint64_t now);
+/* The same volume once more, later; false: it could not be measured the first time. */
+bool measure_again(struct measure *measure, uint64_t now);
+/* There is no time for it any more: finished, without a result, when what is in flight has been answered. */
+void measure_stop(struct measure *measure);
 /* False: nothing to issue until a command is answered, or finished. */
 bool measure_next(struct measure *measure, uint64_t now, struct measure_command *command);
 void measure_done(struct measure *measure, bool ok, uint64_t now);

@@ -110,6 +110,25 @@ void rate_follow(struct rate *rate, uint32_t slots, uint32_t heads, uint64_t ela
         rate->flush_ns = grown(rate->flush_ns, elapsed > work ? elapsed - work : 1);
 }
 
+/*@ requires cost <= LONGEST && found <= LONGEST;
+    assigns \nothing;
+    ensures \result >= found || \result == 1 || \result <= cost;
+    ensures \result <= LONGEST; */
+static uint64_t blended(uint64_t cost, uint64_t found)
+{
+    return found > cost ? found : grown(cost, found);
+}
+
+/*@ requires is_rate(rate) && \valid(rate) && is_rate(found) && \separated(rate, found);
+    assigns rate->slot_ns, rate->head_ns, rate->flush_ns;
+    ensures is_rate(rate); */
+void rate_blend(struct rate *rate, const struct rate *found)
+{
+    rate->slot_ns = blended(rate->slot_ns, found->slot_ns);
+    rate->head_ns = blended(rate->head_ns, found->head_ns);
+    rate->flush_ns = blended(rate->flush_ns, found->flush_ns);
+}
+
 /*@ requires is_rate(a) && is_rate(b);
     assigns \nothing;
     ensures \result.slot_ns >= a->slot_ns && \result.slot_ns >= b->slot_ns;

@@ -31,6 +31,8 @@ struct rate_sample {
 
 void rate_begin(struct rate *rate, const struct rate_sample *sample);
 void rate_follow(struct rate *rate, uint32_t slots, uint32_t heads, uint64_t elapsed_ns);
+/* What was measured anew counts as an epoch does: slower at once, faster by a part of the difference. */
+void rate_blend(struct rate *rate, const struct rate *found);
 /* The slower of the two in every respect. */
 struct rate rate_worse(const struct rate *a, const struct rate *b);
 uint64_t rate_bytes_per_second(const struct rate *rate);

@@ -160,6 +160,18 @@ static void a_slower_epoch_counts_at_once_and_a_faster_one_slowly(void **state)
     near(rate.slot_ns, 10 * US, 5);
 }
 
+static void what_is_measured_again_counts_as_an_epoch_does(void **state)
+{
+    struct rate rate = {.slot_ns = 10 * US, .head_ns = 50 * US, .flush_ns = 1 * MS, .known = true};
+    rate_blend(&rate, &(struct rate){20 * US, 50 * US, 3 * MS, true});
+    assert_int_equal(rate.slot_ns, 20 * US);
+    assert_int_equal(rate.head_ns, 50 * US);
+    assert_int_equal(rate.flush_ns, 3 * MS);
+    rate_blend(&rate, &(struct rate){10 * US, 50 * US, 1 * MS, true});
+    near(rate.slot_ns, 20 * US - 10 * US / 16, 1);
+    near(rate.flush_ns, 3 * MS - 2 * MS / 16, 1);
+}
+
 static void small_epochs_tell_about_the_flush(void **state)
 {
     struct rate rate = {.slot_ns = 10 * US, .head_ns = 50 * US, .flush_ns = 1 * MS, .known = true};
@@ -262,6 +274,7 @@ int main(void)
         cmocka_unit_test(a_slow_disk_is_measured_with_fewer_probes),
         cmocka_unit_test(a_tiny_volume_or_a_failing_disk_is_not_measured),
         cmocka_unit_test(a_slower_epoch_counts_at_once_and_a_faster_one_slowly),
+        cmocka_unit_test(what_is_measured_again_counts_as_an_epoch_does),
         cmocka_unit_test(small_epochs_tell_about_the_flush),
         cmocka_unit_test(absurd_times_do_no_harm),
         cmocka_unit_test(the_budget_is_hold_up_less_reserve_and_two_flushes),
