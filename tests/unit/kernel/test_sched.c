@@ -201,6 +201,61 @@ static void a_stopped_thread_never_runs_again(void **state)
     assert_null(run(&cores[0]));
 }
 
+static void restart(struct thread *thread, uint64_t life)
+{
+    atomic_store(&thread->life, life);
+    thread_ask(thread, THREAD_REQUEST_RESTART, THREAD_REQUEST_STOP);
+    thread_poke(&cores[0], thread);
+}
+
+static void a_stopped_thread_that_is_restarted_begins_at_its_entry(void **state)
+{
+    struct thread *thread = make_thread(0, 50, 10 * MS, 10 * MS);
+    thread->entry = 0x400000;
+    thread->stack = 0x18010000;
+    thread->number = 3;
+    sched_make_ready(&cores[0], thread);
+    run(&cores[0]);
+    memset(&thread->registers, 0x5a, sizeof(thread->registers));
+    thread_ask(thread, THREAD_REQUEST_STOP, THREAD_REQUEST_RESTART);
+    thread_poke(&cores[0], thread);
+    assert_null(run(&cores[0]));
+    signal_raise(&cores[0], thread, QUOLL_SIGNAL(3));
+    restart(thread, 7);
+    assert_ptr_equal(run(&cores[0]), thread);
+    struct quoll_registers fresh = {.sp = 0x18010000, .pc = 0x400000};
+    fresh.x[0] = 3;
+    fresh.x[1] = QUOLL_ENVIRONMENT_ADDRESS;
+    fresh.x[2] = 7;
+    assert_memory_equal(&thread->registers, &fresh, sizeof(fresh));
+    assert_int_equal(thread->pending, QUOLL_SIGNAL(3)); /* what has arrived is not lost */
+}
+
+static void a_restart_with_the_same_life_is_none(void **state)
+{
+    struct thread *thread = make_thread(0, 50, 10 * MS, 10 * MS);
+    restart(thread, 7);
+    thread->registers.x[5] = 99;
+    restart(thread, 7);
+    assert_int_equal(thread->registers.x[5], 99);
+    restart(thread, 8);
+    assert_int_equal(thread->registers.x[5], 0);
+}
+
+/* Its call's status would go to the registers of its new life. */
+static void a_thread_that_is_in_a_call_is_restarted_after_it(void **state)
+{
+    struct thread *thread = make_thread(0, 50, 10 * MS, 10 * MS);
+    sched_make_ready(&cores[0], thread);
+    assert_ptr_equal(run(&cores[0]), thread);
+    thread->registers.x[5] = 99;
+    restart(thread, 7); /* looked at on its own core, as by a signal to itself */
+    assert_int_equal(thread->registers.x[5], 99);
+    atomic_fetch_or(&cores[0].inbox, UINT64_C(1) << thread->slot);
+    inbox_serve(&cores[0]);
+    assert_int_equal(thread->registers.x[5], 0);
+}
+
 static void a_changed_budget_counts_from_now_on(void **state)
 {
     uint64_t got[QUOLL_MAX_THREADS] = {0};
@@ -340,6 +395,9 @@ int main(void)
         cmocka_unit_test_setup(a_thread_woken_as_its_period_ends_is_not_lost, setup),
         cmocka_unit_test_setup(a_suspended_thread_does_not_run_and_loses_no_signal, setup),
         cmocka_unit_test_setup(a_stopped_thread_never_runs_again, setup),
+        cmocka_unit_test_setup(a_stopped_thread_that_is_restarted_begins_at_its_entry, setup),
+        cmocka_unit_test_setup(a_restart_with_the_same_life_is_none, setup),
+        cmocka_unit_test_setup(a_thread_that_is_in_a_call_is_restarted_after_it, setup),
         cmocka_unit_test_setup(a_changed_budget_counts_from_now_on, setup),
         cmocka_unit_test_setup(a_budget_and_its_period_fit_one_word, setup),
         cmocka_unit_test_setup(signals_to_another_core_arrive_once_it_looks, setup),

@@ -17,7 +17,7 @@ enum { VMS = 2, VCPUS = 2, DRAINS = 2, SOURCES = 2 };
 
 struct system {
     struct twin *twin;
-    struct twin_component *vmm[VMS], *drain[DRAINS];
+    struct twin_component *vmm[VMS], *drain[DRAINS], *part[3];
     struct vm_status *status[VMS];
     struct power_source *power[SOURCES];
 };
@@ -73,6 +73,33 @@ static void add_drain(struct system *s, struct twin_component *test,
     twin_fault_channel(s->drain[i], supervisor, 0, name("drain%u.fault", i, 0).text);
 }
 
+/* Parts that can be restarted: a disk driver, the VMM of VM 0, the first drain. All are idle components; their faults are the
+ * test's signals. */
+enum { PART_DRIVER, PART_VMM, PART_DRAIN, PARTS };
+
+static void add_parts(struct system *s, struct twin_component *test,
+                      struct twin_component *supervisor, struct supervisor_config *config)
+{
+    static const char *const names[PARTS] = {"nvme.disk0", "vmm.db", "rapilog0"};
+    static const uint32_t thread_counts[PARTS] = {1, VCPUS + 1, 1};
+    s->part[PART_DRIVER] = twin_component(s->twin, "nvme.disk0", idle_main, NULL, 1);
+    s->part[PART_VMM] = s->vmm[0];
+    s->part[PART_DRAIN] = s->drain[0];
+    config->part_count = PARTS;
+    for (uint32_t i = 0; i < PARTS; i++) {
+        config->part[i].thread_count = thread_counts[i];
+        config->part[i].vm = i == PART_VMM ? 0 : CONFIG_NOBODY;
+        config->part[i].drain = i == PART_DRAIN ? 0 : CONFIG_NOBODY;
+        quoll_format(config->part[i].name, QUOLL_NAME_SIZE, "%s", names[i]);
+        twin_connect(test, name("part%u", i, 0).text, supervisor, 0,
+                     name("part%u.fault", i, 0).text);
+        for (uint32_t j = 0; j < thread_counts[i]; j++)
+            twin_give_thread(supervisor, name("part%u.thread%u", i, j).text, s->part[i], j);
+    }
+}
+
+static uint32_t kills; /* of the driver; 0: not */
+
 static struct system set_up_with(uint64_t off_after_ns, bool monitor)
 {
     struct system s = {.twin = twin_create()};
@@ -86,7 +113,8 @@ static struct system set_up_with(uint64_t off_after_ns, bool monitor)
     struct twin_component *test = twin_adopt(s.twin, "test");
     struct twin_component *supervisor =
         twin_component(s.twin, "supervisor", supervisor_main, NULL, 1);
-    twin_give_config(supervisor, &config, sizeof config);
+    config.part[PART_DRIVER].kills = kills;
+    config.part[PART_DRIVER].kill_after_ns = config.part[PART_DRIVER].kill_every_ns = 20000000;
     for (uint32_t i = 0; i < VMS; i++)
         add_vm(&s, test, supervisor, i);
     for (uint32_t i = 0; i < DRAINS; i++)
@@ -95,6 +123,8 @@ static struct system set_up_with(uint64_t off_after_ns, bool monitor)
         s.power[i] = twin_memory(s.twin, sizeof *s.power[i]);
         twin_give_memory(supervisor, name("power%u", i, 0).text, s.power[i], sizeof *s.power[i]);
     }
+    add_parts(&s, test, supervisor, &config);
+    twin_give_config(supervisor, &config, sizeof config);
     twin_connect(test, "mains", supervisor, 0, "mains");
     twin_connect(test, "fault", supervisor, 0, "fault");
     twin_connect(supervisor, "console-flush", test, 0, "console-flush");
@@ -433,6 +463,89 @@ static void a_failed_component_makes_the_end_unclean(void **state)
     twin_destroy(s.twin);
 }
 
+/* ------------------------------------------------------------------------------------------------ restarts */
+
+static void expect_life(struct twin_component *component, uint32_t thread, uint64_t life)
+{
+    for (int i = 0; i < 1000 && twin_life(component, thread) < life; i++)
+        twin_wait(5);
+    assert_int_equal(twin_life(component, thread), life);
+}
+
+static void a_part_that_fails_begins_anew_with_all_its_threads(void **state)
+{
+    struct system s = set_up();
+    for (uint64_t life = 1; life <= 3; life++) {
+        raise("part1");
+        for (uint32_t thread = 0; thread <= VCPUS; thread++)
+            expect_life(s.vmm[0], thread, life);
+    }
+    assert_int_equal(twin_life(s.part[PART_DRIVER], 0), 0);
+    expect_not("drain0"); /* the VM goes on */
+    twin_destroy(s.twin);
+}
+
+static void a_part_that_fails_too_often_is_given_up(void **state)
+{
+    struct system s = set_up();
+    for (uint64_t life = 1; life < 8; life++) {
+        raise("part0");
+        expect_life(s.part[PART_DRIVER], 0, life);
+    }
+    raise("part0");
+    vm_becomes(&s, 0, VM_OFF, "");
+    vm_becomes(&s, 1, VM_OFF, "");
+    expect("drain0");
+    expect("drain1");
+    raise("drained0");
+    raise("drained1");
+    machine_goes_off_with(&s, "notice: off 1 nvme.disk0 has failed");
+    assert_int_equal(twin_life(s.part[PART_DRIVER], 0), 7);
+    twin_destroy(s.twin);
+}
+
+static void a_drain_that_is_restarted_is_told_again_what_to_do(void **state)
+{
+    struct system s = set_up();
+    mains_are(&s, true);
+    expect("mains0");
+    raise("part2");
+    expect("mains0");
+    expect_life(s.drain[0], 0, 1);
+    raise("drained0");
+    raise("drained1");
+    machine_goes_off_with(&s, "notice: off 2 the mains were lost");
+    twin_destroy(s.twin);
+}
+
+static void a_vmm_that_fails_without_mains_begins_anew_when_they_are_back(void **state)
+{
+    struct system s = set_up();
+    mains_are(&s, true);
+    expect("mains0");
+    raise("part1");
+    expect_not("drain0");
+    assert_int_equal(twin_life(s.vmm[0], 0), 0);
+    mains_are(&s, false);
+    expect("back0");
+    raise("resumed0");
+    raise("resumed1");
+    expect_life(s.vmm[0], 0, 1);
+    twin_destroy(s.twin);
+}
+
+static void a_test_has_a_part_killed_as_often_as_it_says(void **state)
+{
+    kills = 20; /* more than a part may fail in that time */
+    struct system s = set_up();
+    kills = 0;
+    expect_life(s.part[PART_DRIVER], 0, 20);
+    twin_wait(60);
+    assert_int_equal(twin_life(s.part[PART_DRIVER], 0), 20);
+    assert_true(twin_logged(s.twin, "WARNING: nvme.disk0 will be killed 20 times"));
+    twin_destroy(s.twin);
+}
+
 static void nonsense_in_a_status_page_changes_nothing(void **state)
 {
     struct system s = set_up();
@@ -469,6 +582,11 @@ int main(void)
         cmocka_unit_test(an_answer_before_the_question_does_not_count),
         cmocka_unit_test(a_console_that_does_not_answer_is_waited_for_only_so_long),
         cmocka_unit_test(a_failed_component_makes_the_end_unclean),
+        cmocka_unit_test(a_part_that_fails_begins_anew_with_all_its_threads),
+        cmocka_unit_test(a_part_that_fails_too_often_is_given_up),
+        cmocka_unit_test(a_drain_that_is_restarted_is_told_again_what_to_do),
+        cmocka_unit_test(a_vmm_that_fails_without_mains_begins_anew_when_they_are_back),
+        cmocka_unit_test(a_test_has_a_part_killed_as_often_as_it_says),
         cmocka_unit_test(nonsense_in_a_status_page_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
