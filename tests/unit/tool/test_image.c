@@ -311,6 +311,39 @@ static void the_supervisor_reaches_every_vcpu_and_hears_of_faults(void **state)
     discard(&made);
 }
 
+static const struct supervisor_config *supervisor_of(const struct made *made)
+{
+    return config(made, "supervisor");
+}
+
+static void drivers_volumes_and_vmms_can_be_restarted(void **state)
+{
+    struct made made = make_good(LINUX "test: {kill: {nvme.disk0: {after: 2 s, times: 3}}}\n");
+    const struct supervisor_config *config = supervisor_of(&made);
+    assert_int_equal(config->part_count, 3);
+    assert_true(has_object(&made, "supervisor", "part0.thread0", QUOLL_OBJECT_THREAD));
+    assert_true(has_object(&made, "supervisor", "part0.fault", QUOLL_OBJECT_RECEIVE));
+    uint32_t vmms = 0;
+    for (uint32_t i = 0; i < config->part_count; i++) {
+        bool driver = strcmp(config->part[i].name, "nvme.disk0") == 0;
+        assert_int_equal(config->part[i].kills, driver ? 3 : 0);
+        if (driver)
+            assert_int_equal(config->part[i].kill_after_ns, 2000000000);
+        if (config->part[i].vm == 0) {
+            assert_string_equal(config->part[i].name, "vmm.linux");
+            assert_int_equal(config->part[i].thread_count, 3); /* of a VM with two vCPUs */
+            vmms++;
+        }
+    }
+    assert_int_equal(vmms, 1);
+    assert_non_null(mapping(&made, "vmm.linux", "survival"));
+    discard(&made);
+    made = make_good(LINUX "restart: false\n");
+    assert_int_equal(supervisor_of(&made)->part_count, 0);
+    assert_true(has_object(&made, "supervisor", "vm0.fault", QUOLL_OBJECT_RECEIVE));
+    discard(&made);
+}
+
 static void components_of_the_users_own_are_connected(void **state)
 {
     struct made made =
@@ -344,6 +377,15 @@ static void refused(const char *text, const char *message)
     if (made.good || strstr(made.messages, message) == NULL)
         fail_msg("expected: %s\ngot: %s", message, made.messages);
     discard(&made);
+}
+
+static void what_is_not_restarted_cannot_be_killed(void **state)
+{
+    refused(LINUX "test: {kill: {console: {}}}\n",
+            "no component that is restarted has the name `console`; there are: vmm.linux, "
+            "nvme.disk0, volume.disk0");
+    refused(LINUX "restart: false\ntest: {kill: {nvme.disk0: {}}}\n", "there are: none");
+    refused(LINUX "test: {kill: {nvme.disk0: {when: 1 s}}}\n", "when");
 }
 
 static void files_that_are_no_good_are_refused(void **state)
@@ -398,6 +440,8 @@ int main(void)
         cmocka_unit_test(guest_payloads_lie_outside_the_checked_part),
         cmocka_unit_test(vcpu_threads_are_where_the_description_says),
         cmocka_unit_test(the_supervisor_reaches_every_vcpu_and_hears_of_faults),
+        cmocka_unit_test(drivers_volumes_and_vmms_can_be_restarted),
+        cmocka_unit_test(what_is_not_restarted_cannot_be_killed),
         cmocka_unit_test(components_of_the_users_own_are_connected),
         cmocka_unit_test(files_that_are_no_good_are_refused),
         cmocka_unit_test(a_paged_range_is_behind_the_memory_and_empty),
