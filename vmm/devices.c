@@ -12,6 +12,7 @@ static void attach(struct vm *vm, uint32_t slot, struct virtio_device *device)
     for (uint32_t i = 0; i < VIRTIO_MAX_QUEUES; i++)
         device->queue[i].record = &vm->survival->slot[slot].record[i];
     vm->slot[slot] = device;
+    vm->slots |= UINT32_C(1) << slot;
 }
 
 static void start_disk(struct vm *vm, uint32_t number)
@@ -97,13 +98,15 @@ bool devices_access(struct vm *vm, struct access *access)
         access->address -= VIRT_PL011;
         pl011_access(&vm->uart, access);
         devices_move_console(vm);
-        survival_save_uart(vm);
+        if (pl011_is_changed_by(access))
+            survival_save_uart(vm);
         return true;
     }
     if (address - VIRT_PL031 < VIRT_DEVICE_SIZE) {
         access->address -= VIRT_PL031;
         pl031_access(&vm->clock, access);
-        survival_save_clock(vm);
+        if (access->write)
+            survival_save_clock(vm);
         return true;
     }
     return false;

@@ -129,9 +129,10 @@ static void serve_mailboxes(void)
 
 static void serve_doorbells(uint64_t arrived)
 {
-    for (uint32_t slot = 0; slot < VMM_SLOTS; slot++) {
+    for (uint32_t left = vm.slots; left != 0; left &= left - 1) {
+        uint32_t slot = (uint32_t)__builtin_ctz(left);
         struct virtio_device *device = vm.slot[slot];
-        if (device != NULL && ((arrived & signals.doorbell[slot]) || device->again))
+        if ((arrived & signals.doorbell[slot]) || device->again)
             device->notify(device);
     }
 }
@@ -162,9 +163,11 @@ static uint64_t ready_signals(void)
     uint64_t ready = 0;
     if (vm.life == LIFE_WAITING)
         return 0; /* the links' first signals come in any case */
-    for (uint32_t slot = 0; slot < VMM_SLOTS; slot++)
-        if (vm.slot[slot] != NULL && vm.slot[slot]->again)
+    for (uint32_t left = vm.slots; left != 0; left &= left - 1) {
+        uint32_t slot = (uint32_t)__builtin_ctz(left);
+        if (vm.slot[slot]->again)
             ready |= signals.doorbell[slot];
+    }
     for (uint32_t i = 0; i < vm.disk_count; i++)
         ready |= virtio_block_missed_signals(&vm.disk[i]);
     for (uint32_t i = 0; i < vm.disk_count; i++)

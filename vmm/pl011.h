@@ -31,6 +31,11 @@ struct pl011 {
 void pl011_start(struct pl011 *uart, struct vgic *vgic, struct console *console);
 void pl011_reset(struct pl011 *uart);
 void pl011_access(struct pl011 *uart, struct access *access);
+/* Whether the access can change the UART's state: reading UARTDR takes a byte. */
+static inline bool pl011_is_changed_by(const struct access *access)
+{
+    return access->write || access->address == 0;
+}
 /* The register that a vCPU thread answers itself; false: the device thread's. */
 bool pl011_hot(struct pl011 *uart, struct access *access);
 /* Whether the guest waits for input here, and there is room for some. */

@@ -141,12 +141,6 @@ static bool serve_exit(struct vm *vm, struct vcpu *vcpu, uint32_t index)
     return true;
 }
 
-/* Where a former life of the VMM left the guest: an access traps again, as pc has not moved; a call would not. */
-static bool serve_left_exit(struct vm *vm, struct vcpu *vcpu, uint32_t index)
-{
-    return vcpu->page->exit != QUOLL_EXIT_CALL || serve_exit(vm, vcpu, index);
-}
-
 /* ---- life ---- */
 
 /* Returns when this vCPU is on and the VM runs; `running` is then set. */
@@ -167,11 +161,15 @@ static void park(struct vm *vm, struct vcpu *vcpu, uint32_t index, uint64_t *ent
     }
 }
 
-static void run(struct vm *vm, struct vcpu *vcpu, uint32_t index)
+/* `left`: first serves the exit at which a former life has left the guest. */
+static void run(struct vm *vm, struct vcpu *vcpu, uint32_t index, bool left)
 {
-    uint64_t signals;
+    uint64_t signals = 0;
     while (load(&vm->run)) {
-        enum quoll_status status = quoll_vcpu_run(vcpu->handle, &signals);
+        enum quoll_status status = QUOLL_OK;
+        if (!left)
+            status = quoll_vcpu_run(vcpu->handle, &signals);
+        left = false;
         if (status != QUOLL_OK)
             quoll_fail("vCPU %u cannot be run: status %u", index, (unsigned)status);
         if (signals == 0 && !serve_exit(vm, vcpu, index))
@@ -179,18 +177,14 @@ static void run(struct vm *vm, struct vcpu *vcpu, uint32_t index)
     }
 }
 
-static void stopped(struct vm *vm, struct vcpu *vcpu)
+static void begin(struct vcpu *vcpu, uint64_t entry, uint64_t context)
 {
-    store(&vcpu->running, 0);
-    tell_device_thread(vm);
-}
-
-static void resume(struct vm *vm, struct vcpu *vcpu, uint32_t index)
-{
-    vcpu->resumes = false;
-    if (serve_left_exit(vm, vcpu, index))
-        run(vm, vcpu, index);
-    stopped(vm, vcpu);
+    memset(&vcpu->page->registers, 0, sizeof(vcpu->page->registers));
+    vcpu->page->registers.x[0] = context;
+    vcpu->page->registers.pc = entry;
+    vcpu->page->registers.pstate = PSTATE_EL1H_MASKED;
+    vcpu->page->request = QUOLL_VCPU_RESET;
+    vcpu->page->exit = QUOLL_EXIT_NONE;
 }
 
 void vcpu_serve(struct vm *vm, uint32_t index)
@@ -199,17 +193,13 @@ void vcpu_serve(struct vm *vm, uint32_t index)
     uint64_t entry, context;
     for (;;) {
         park(vm, vcpu, index, &entry, &context);
-        if (vcpu->resumes) {
-            resume(vm, vcpu, index);
-            continue;
-        }
-        memset(&vcpu->page->registers, 0, sizeof(vcpu->page->registers));
-        vcpu->page->registers.x[0] = context;
-        vcpu->page->registers.pc = entry;
-        vcpu->page->registers.pstate = PSTATE_EL1H_MASKED;
-        vcpu->page->request = QUOLL_VCPU_RESET;
-        vcpu->page->exit = QUOLL_EXIT_NONE;
-        run(vm, vcpu, index);
-        stopped(vm, vcpu);
+        /* An access that a former life did not complete traps again, as pc has not moved; a call would not. */
+        bool left = vcpu->resumes && vcpu->page->exit == QUOLL_EXIT_CALL;
+        if (!vcpu->resumes)
+            begin(vcpu, entry, context);
+        vcpu->resumes = false;
+        run(vm, vcpu, index, left);
+        store(&vcpu->running, 0);
+        tell_device_thread(vm);
     }
 }

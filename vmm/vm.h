@@ -68,6 +68,7 @@ struct vm {
     enum life_request goal; /* STOPPING, DRAINING: why */
     /* devices */
     struct virtio_device *slot[VIRT_VIRTIO_SLOTS]; /* constant; NULL: empty */
+    uint32_t slots;                                /* bit n: slot n is not */
     struct random random;
     struct console console;
     struct pl011 uart;
