@@ -77,10 +77,16 @@
 #define BUFFER_MAX_SLOTS (1u << 20)
 #define BUFFER_NONE UINT32_MAX /* no slot */
 
-enum buffer_slot_state { BUFFER_FREE, BUFFER_DIRTY, BUFFER_DRAINING };
+enum buffer_slot_state {
+    BUFFER_FREE,
+    BUFFER_DIRTY,
+    BUFFER_DRAINING,
+    BUFFER_FOUND, /* of an earlier life, not yet adopted: kept.h */
+};
 
 struct buffer_slot {
     uint64_t block;       /* of the volume, in units of 4 KiB */
+    uint64_t kept;        /* what a restart of RapiLog finds: kept.h */
     uint64_t first_write; /* numbers of the oldest and newest write whose data is here; */
     uint64_t last_write;  /* first > last: none that is still waited for */
     uint32_t older;       /* next in the hash chain */
@@ -92,6 +98,7 @@ struct buffer_slot {
     uint8_t todo;     /* DRAINING: sectors not yet issued */
     bool failed;      /* DRAINING: the disk refused a part */
     bool dumped;      /* DRAINING: in the dump area, flushed there */
+    uint8_t epoch;    /* DRAINING: its epoch's number, modulo 256 */
     bool head;        /* starts a new disk request; counted in the cost */
 };
 
@@ -210,9 +217,9 @@ bool buffer_flush_begin(struct buffer *buffer, uint32_t volume);
 /* The FLUSH has been answered. Call until it returns false: each call settles one slot. */
 bool buffer_flush_end(struct buffer *buffer, uint32_t volume, bool ok, struct buffer_fate *fate);
 
-/* Ordered domains. Seals all DIRTY slots of the volume for the dump area; false when there are none. The former dumping epoch
- * has been placed. */
-bool buffer_seal_for_dump(struct buffer *buffer, uint32_t volume);
+/* Ordered domains. Seals all DIRTY slots of the volume for the dump area, as epoch `number` of the domain; false when there are
+ * none. The former dumping epoch has been placed. */
+bool buffer_seal_for_dump(struct buffer *buffer, uint32_t volume, uint64_t number);
 /* The volume's dumping epoch is in the dump area, flushed. */
 void buffer_dumped(struct buffer *buffer, uint32_t volume);
 /* The dumping epoch, if any, becomes the writing one; there is neither a writing nor a flushing one. */

@@ -4,6 +4,8 @@
  */
 #include "engine.h"
 
+#include "kept.h"
+
 #include <quoll/quoll.h>
 #include <string.h>
 
@@ -42,6 +44,25 @@ void engine_init(struct engine *engine, const struct engine_setup *setup, struct
     if (setup->unsafe_no_drain)
         quoll_log("WARNING: unsafe_no_drain is set: acknowledged data is LOST when mains fails. "
                   "For tests of the test rig only");
+}
+
+void engine_restore(struct engine *engine, bool survived)
+{
+    const struct engine_setup *setup = &engine->setup;
+    uint64_t dumped = survived ? kept_dumped(setup->kept) : UINT64_MAX;
+    const struct kept_account account = kept_find(&engine->buffer, setup->volume_count, survived,
+                                                  setup->has_dump, setup->ordered, dumped);
+    engine->journal.dumped = dumped;
+    engine->journal.survived = survived;
+    if (!engine->setup.has_dump)
+        kept_adopt(&engine->buffer);
+    if (survived)
+        quoll_log("started again: %lu KiB of acknowledged data are still in memory",
+                  (unsigned long)(account.found * (BUFFER_BLOCK / KIB)));
+    if (account.damaged > 0)
+        quoll_log("%u records in memory do not pass their checks: what was acknowledged in them "
+                  "is LOST, and is not served",
+                  account.damaged);
 }
 
 uint32_t engine_volume_number(const struct engine *engine, const struct engine_volume *volume)
@@ -188,8 +209,11 @@ static void step_measure(struct engine *engine, struct engine_volume *volume, ui
 {
     if (volume->state != VOLUME_MEASURING)
         return;
-    engine_measure(engine, volume, now);
-    if (!measure_finished(&volume->measure))
+    if (engine->phase == ENGINE_RUNNING)
+        engine_measure(engine, volume, now);
+    /* When the mains fail there may be something to drain from an earlier life: no time to measure. */
+    bool cut_short = engine->phase != ENGINE_RUNNING && volume->commands == 0;
+    if (!cut_short && !measure_finished(&volume->measure))
         return;
     volume->measured_at = now;
     measured(engine, volume);
@@ -198,8 +222,6 @@ static void step_measure(struct engine *engine, struct engine_volume *volume, ui
 /* Volumes share the scratch memory and would disturb each other's times, so they are measured one by one. */
 static void step_measures(struct engine *engine, uint64_t now)
 {
-    if (engine->phase != ENGINE_RUNNING)
-        return;
     bool all = true;
     for (uint32_t number = 0; number < engine_disks(engine); number++) {
         struct engine_volume *volume = &engine->volume[number];

@@ -141,10 +141,11 @@ struct engine_setup {
     uint64_t dirty_limit;     /* bytes, 0: none */
     struct rate_limits limits;
     bool unsafe_no_drain;
-    bool strict_order;       /* an epoch is flushed before the next one is written */
-    bool has_dump;           /* volume number volume_count is the dump area */
-    bool ordered;            /* all volumes drain through it as one domain */
-    uint8_t *journal_memory; /* journal_blocks() blocks, which the disk finds in the buffer at */
+    bool strict_order;        /* an epoch is flushed before the next one is written */
+    struct kept_header *kept; /* beside the slots */
+    bool has_dump;            /* volume number volume_count is the dump area */
+    bool ordered;             /* all volumes drain through it as one domain */
+    uint8_t *journal_memory;  /* journal_blocks() blocks, which the disk finds in the buffer at */
     uint64_t journal_offset;
     uint32_t *journal_order; /* one for each slot */
     struct rapilog_gauges *gauges;
@@ -172,6 +173,8 @@ struct engine {
 /* The buffer's memory as in buffer_init(). All volumes are ABSENT. */
 void engine_init(struct engine *engine, const struct engine_setup *setup, struct buffer_slot *slots,
                  uint32_t slot_count, uint32_t *buckets, uint32_t bucket_count, uint8_t *data);
+/* After engine_init(), once: what an earlier life has left in the buffer's memory (kept.h) is drained. survived: there was one. */
+void engine_restore(struct engine *engine, bool survived);
 /* The volume's disk can be used; it is measured first. */
 void engine_disk_ready(struct engine *engine, uint32_t volume, const char *name, uint64_t sectors,
                        uint32_t max_sectors, bool read_only, uint64_t now);

@@ -4,6 +4,7 @@
 #include "buffer.h"
 
 #include "bound.h"
+#include "kept.h"
 #include "sectors.h"
 #include "slots.h"
 
@@ -33,6 +34,8 @@ static void add_slot(struct buffer *buffer, struct buffer_epoch *epoch, uint32_t
     slot->state = BUFFER_DRAINING;
     slot->todo = slot->valid;
     slot->failed = false;
+    slot->epoch = (uint8_t)epoch->number;
+    kept_note(buffer, index);
     epoch->slots++;
     epoch->heads += slot->head ? 1 : 0;
     slots_append(buffer, &epoch->list, index);
@@ -123,7 +126,7 @@ bool buffer_extend(struct buffer *buffer, uint32_t volume)
 
 /* ---- The dump area ---- */
 
-bool buffer_seal_for_dump(struct buffer *buffer, uint32_t volume)
+bool buffer_seal_for_dump(struct buffer *buffer, uint32_t volume, uint64_t number)
 {
     struct buffer_volume *v = &buffer->volume[volume];
     if (!buffer_must_seal(buffer, volume))
@@ -131,7 +134,7 @@ bool buffer_seal_for_dump(struct buffer *buffer, uint32_t volume)
     v->dumping = (struct buffer_epoch){
         .list = slots_none,
         .cursor = BUFFER_NONE,
-        .number = ++v->epochs,
+        .number = number,
     };
     v->is_dumping = true;
     add_to_epoch(buffer, &v->dumping, &v->failed, 1);
@@ -144,8 +147,10 @@ void buffer_dumped(struct buffer *buffer, uint32_t volume)
     const struct buffer_volume *v = &buffer->volume[volume];
     if (!v->is_dumping)
         return;
-    for (uint32_t i = v->dumping.list.first; i != BUFFER_NONE; i = buffer->slot[i].next)
+    for (uint32_t i = v->dumping.list.first; i != BUFFER_NONE; i = buffer->slot[i].next) {
         buffer->slot[i].dumped = true;
+        kept_note(buffer, i);
+    }
 }
 
 void buffer_place(struct buffer *buffer, uint32_t volume)
@@ -193,6 +198,7 @@ uint32_t buffer_load(struct buffer *buffer, uint32_t volume, uint64_t block, uin
         return BUFFER_NONE;
     struct buffer_slot *slot = &buffer->slot[index];
     slot->valid = valid;
+    slot->dumped = true;
     slots_set_promised(buffer, slot, valid);
     slot->last_write = 0;
     if (!v->is_dumping)

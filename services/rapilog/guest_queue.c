@@ -178,6 +178,8 @@ static void go_on(struct served *served)
 void guest_queue_ready(uint32_t number, const struct block_geometry *geometry)
 {
     struct served *served = &guest.client[number];
+    if (served->page == NULL)
+        return; /* this client comes over its link */
     served->geometry = *geometry;
     served->ready = true;
     if (served->page == NULL)

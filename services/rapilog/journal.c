@@ -3,6 +3,7 @@
 
 #include "checksum.h"
 #include "engine.h"
+#include "kept.h"
 #include "sectors.h"
 #include "slots.h"
 
@@ -162,8 +163,9 @@ bool journal_finished(const struct engine *engine)
 {
     const struct journal *journal = &engine->journal;
     bool quiet = journal->stage == JOURNAL_IDLE || journal->stage == JOURNAL_DUMPED;
+    /* Before that, only an earlier life can have left something. */
     if (!has_opened(journal))
-        return true;
+        return journal->stage == JOURNAL_ABSENT || engine->buffer.slots == 0;
     if (engine->phase == ENGINE_MAINS && journal->emergency)
         return journal->stage == JOURNAL_DUMPED;
     if (engine->phase == ENGINE_MAINS && engine->setup.ordered)
@@ -175,7 +177,7 @@ bool journal_finished(const struct engine *engine)
 uint64_t journal_deadline(const struct engine *engine)
 {
     const struct journal *journal = &engine->journal;
-    bool waits = journal->stage == JOURNAL_RETRYING ||
+    bool waits = journal->unread || journal->stage == JOURNAL_RETRYING ||
                  (journal->stage == JOURNAL_IDLE && journal->super_due);
     return waits ? journal->retry_at : ENGINE_NEVER;
 }
@@ -367,6 +369,8 @@ static bool step_flushing(struct engine *engine, uint64_t now)
     journal->retry_after = 0;
     journal->stage = JOURNAL_DUMPED;
     journal->told = journal->telling > journal->told ? journal->telling : journal->told;
+    if (engine->setup.ordered)
+        kept_note_dumped(engine->setup.kept, journal->sequence);
     rate_follow(&journal_disk(engine)->rate, dump_blocks(journal->entries), 0,
                 now - journal->since);
     for (uint32_t number = 0; number < engine->setup.volume_count && !journal->emergency;
@@ -487,7 +491,7 @@ static bool seal_domain(struct engine *engine)
 {
     bool any = false;
     for (uint32_t number = 0; number < engine->setup.volume_count; number++)
-        any = buffer_seal_for_dump(&engine->buffer, number) || any;
+        any = buffer_seal_for_dump(&engine->buffer, number, engine->journal.sequence + 1) || any;
     return any;
 }
 
@@ -554,7 +558,7 @@ static bool step_stage(struct engine *engine, uint64_t now)
     case JOURNAL_READING:
     case JOURNAL_LOADING_LIST:
     case JOURNAL_LOADING_DATA:
-        return replay_step(engine);
+        return replay_step(engine, now);
     case JOURNAL_IDLE:
         return step_idle(engine, now);
     case JOURNAL_WRITING:

@@ -89,10 +89,14 @@ struct journal {
     uint32_t issued;    /* blocks of it */
     uint32_t in_flight; /* commands */
     bool failed;        /* one of them */
+    bool unread;        /* ... when reading, which is repeated at retry_at */
     uint64_t since, retry_at, retry_after;
 
     uint64_t pending[2]; /* numbers of the epochs to load, the older first */
     uint32_t pending_count, loading;
+    uint64_t to_void; /* held: an epoch that is not needed */
+    bool survived;    /* RapiLog was restarted: memory has what is not in the dump area up to */
+    uint64_t dumped;  /* this epoch */
     uint32_t chunk;
     bool damaged;                /* an epoch before the one that is loaded was not complete */
     uint64_t recovered;          /* bytes */
@@ -142,6 +146,6 @@ uint32_t journal_piece(const struct engine *engine, uint32_t issued, uint8_t **m
 bool journal_all_placed(const struct engine *engine);
 void replay_open(struct engine *engine);
 /* The stages of the start; true when something has changed. */
-bool replay_step(struct engine *engine);
+bool replay_step(struct engine *engine, uint64_t now);
 
 #endif

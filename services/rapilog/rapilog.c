@@ -7,12 +7,13 @@
  * engine.c and its siblings. One thread; client link N is stored on disk link N; the disk link behind the last of
  * these, if there is one, is the dump area.
  *
- * The region "dirty" holds, in this order: the slots' administration, the hash buckets, the order of an epoch in the dump
+ * The region "dirty" holds, in this order: a header (kept.h), the slots' administration, the hash buckets, the order of an epoch in the dump
  * area, the scratch memory of the measurement, the journal's memory, the slots' data. The disk reads it by DMA, and writes the
  * scratch memory, and the others when the dump area is read.
  */
 #include "engine.h"
 #include "guest_queue.h"
+#include "kept.h"
 
 #include <quoll/block_io.h>
 #include <quoll/quoll.h>
@@ -348,11 +349,13 @@ static void divide(uint8_t *dirty, uint64_t size, struct engine_setup *setup)
     uint64_t scratch = scratch_size(size);
     uint64_t per_slot = BUFFER_BLOCK + sizeof(struct buffer_slot) + 3 * sizeof(uint32_t) +
                         BUFFER_BLOCK / DUMP_CHUNK;
+    struct kept_header *header = (struct kept_header *)(void *)dirty;
     uint64_t slots = (size - scratch - ROUNDING * QUOLL_PAGE_SIZE) / per_slot;
     if (slots > BUFFER_MAX_SLOTS)
         slots = BUFFER_MAX_SLOTS;
     uint32_t buckets = power_of_two_above((uint32_t)slots / 2 + 1);
-    uint64_t buckets_at = page_aligned(slots * sizeof(struct buffer_slot));
+    uint64_t slots_at = page_aligned(sizeof(*header));
+    uint64_t buckets_at = page_aligned(slots_at + slots * sizeof(struct buffer_slot));
     uint64_t order_at = page_aligned(buckets_at + buckets * sizeof(uint32_t));
     setup->scratch_offset = page_aligned(order_at + slots * sizeof(uint32_t));
     setup->scratch_sectors = (uint32_t)(scratch / BLOCK_SECTOR);
@@ -362,8 +365,13 @@ static void divide(uint8_t *dirty, uint64_t size, struct engine_setup *setup)
     setup->slots_offset =
         setup->journal_offset + (uint64_t)journal_blocks((uint32_t)slots) * DUMP_BLOCK;
     QUOLL_ASSERT(setup->slots_offset + slots * BUFFER_BLOCK <= size);
-    engine_init(&rapilog.engine, setup, (struct buffer_slot *)(void *)dirty, (uint32_t)slots,
-                (uint32_t *)(void *)(dirty + buckets_at), buckets, dirty + setup->slots_offset);
+    setup->kept = header;
+    engine_init(&rapilog.engine, setup, (struct buffer_slot *)(void *)(dirty + slots_at),
+                (uint32_t)slots, (uint32_t *)(void *)(dirty + buckets_at), buckets,
+                dirty + setup->slots_offset);
+    uint64_t layout = size ^ slots << 40 ^ (uint64_t)setup->volume_count << 24;
+    engine_restore(&rapilog.engine, kept_header_sound(header, layout));
+    kept_header_write(header, layout);
 }
 
 static void start(void)

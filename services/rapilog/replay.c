@@ -9,6 +9,7 @@
 #include "checksum.h"
 #include "engine.h"
 #include "journal.h"
+#include "kept.h"
 #include "sectors.h"
 #include "slots.h"
 
@@ -16,6 +17,7 @@
 #include <string.h>
 
 #define KIB 1024u
+#define RETRY_NS UINT64_C(10000000)
 
 static void refuse(struct engine *engine, const char *why)
 {
@@ -26,6 +28,20 @@ static void refuse(struct engine *engine, const char *why)
 }
 
 /* ---- Superblocks and first descriptors ---- */
+
+static void read_heads(struct engine *engine);
+
+/* The disk does not let the dump area be read now. That says nothing about what is there: it is tried again. */
+static void read_later(struct engine *engine, uint64_t now)
+{
+    struct journal *journal = &engine->journal;
+    if (!journal->failing)
+        quoll_log("dump area: it cannot be read; trying again. No volume is served before");
+    journal->failing = true;
+    journal->failed = false;
+    journal->unread = true;
+    journal->retry_at = now + RETRY_NS;
+}
 
 void replay_open(struct engine *engine)
 {
@@ -43,8 +59,17 @@ void replay_open(struct engine *engine)
     for (uint32_t number = 0; number < engine->setup.volume_count; number++)
         journal->identity = dump_identity(journal->identity, engine->volume[number].name,
                                           engine->volume[number].sectors);
+    read_heads(engine);
+}
+
+static void read_heads(struct engine *engine)
+{
+    struct journal *journal = &engine->journal;
     journal->failed = false;
+    journal->unread = false;
     journal->stage = JOURNAL_READING;
+    /* After a restart of RapiLog the disk may have in its cache only what is read now as if it were there for good. */
+    journal_send(engine, BLOCK_FLUSH, 0, NULL, 0);
     for (uint32_t i = 0; i < DUMP_SUPERS; i++)
         journal_send(engine, BLOCK_READ, i, journal_super(engine, i), 1);
     for (uint32_t i = 0; i < 2; i++)
@@ -95,13 +120,20 @@ static void note_halves(struct engine *engine, uint64_t identity, uint64_t halve
     journal->told = journal->placed;
 }
 
-static void note_pending(struct journal *journal, uint64_t halves[2])
+/* After a restart of RapiLog, its memory has all of an epoch that was not known to be in the dump area: it is left out here. In
+ * mode held that means that it is voided. */
+static void note_pending(struct engine *engine, const uint64_t halves[2])
 {
+    struct journal *journal = &engine->journal;
     uint32_t older = halves[0] < halves[1] ? 0 : 1;
     for (uint32_t i = 0; i < 2; i++) {
         uint64_t sequence = halves[i == 0 ? older : 1 - older];
-        if (sequence > journal->placed)
+        if (sequence <= journal->placed)
+            continue;
+        if (!journal->survived || sequence <= journal->dumped)
             journal->pending[journal->pending_count++] = sequence;
+        else if (!engine->setup.ordered)
+            journal->to_void = sequence;
     }
 }
 
@@ -112,10 +144,6 @@ static void judge(struct engine *engine)
     struct journal *journal = &engine->journal;
     struct dump_super super = {0};
     uint64_t halves[2];
-    if (journal->failed) {
-        refuse(engine, "it cannot be read");
-        return;
-    }
     bool known = newest_super(engine, &super);
     if (!known && !(all_zero(journal_super(engine, 0)) && all_zero(journal_super(engine, 1)))) {
         refuse(engine, "the partition holds something else. Is its label the right one? If so, "
@@ -126,7 +154,7 @@ static void judge(struct engine *engine)
     journal->super_placed = super.placed;
     journal->super_serial = super.serial;
     note_halves(engine, known ? super.identity : journal->identity, halves);
-    note_pending(journal, halves);
+    note_pending(engine, halves);
     bool ours = known && super.identity == journal->identity;
     if (known && !ours && journal->pending_count > 0) {
         refuse(engine, "it holds data of other volumes than these that is not in place yet. Start "
@@ -145,9 +173,11 @@ static void serve_all(struct engine *engine)
     struct journal *journal = &engine->journal;
     journal->entries = 0;
     journal->failed = false;
+    journal->failing = false;
     if (journal->recovered > 0)
         quoll_log("dump area: %lu KiB recovered; they are on their way to their volumes",
                   (unsigned long)(journal->recovered / KIB));
+    kept_adopt(&engine->buffer);
     for (uint32_t number = 0; number < engine->setup.volume_count; number++)
         engine_serve(engine, number);
 }
@@ -160,8 +190,29 @@ static void end_load(struct engine *engine)
     for (uint32_t number = 0; number < engine->setup.volume_count; number++)
         any = any || engine->buffer.volume[number].is_dumping;
     journal->stage = any ? JOURNAL_DUMPED : JOURNAL_IDLE;
-    journal->gate = !engine->setup.ordered && (any || journal->placing != 0);
+    if (journal->to_void > journal->sequence)
+        journal->sequence = journal->to_void;
+    journal->gate =
+        !engine->setup.ordered && (any || journal->placing != 0 || journal->to_void != 0);
+    if (journal->to_void != 0 && !any && journal->placing == 0) {
+        journal->placed = journal->to_void;
+        journal->super_due = true;
+    }
+    kept_note_dumped(engine->setup.kept, journal->sequence);
     serve_all(engine);
+}
+
+/* The descriptor of the next chunk. */
+static void read_list(struct engine *engine)
+{
+    struct journal *journal = &engine->journal;
+    journal->failed = false;
+    journal->unread = false;
+    journal->stage = JOURNAL_LOADING_LIST;
+    journal_send(engine, BLOCK_READ,
+                 dump_half(journal->sectors, journal->pending[journal->loading]) +
+                     (uint64_t)journal->chunk * (DUMP_CHUNK + 1),
+                 journal_descriptor(engine, journal->chunk % 2), 1);
 }
 
 static void begin_load(struct engine *engine)
@@ -171,13 +222,9 @@ static void begin_load(struct engine *engine)
         end_load(engine);
         return;
     }
-    uint64_t sequence = journal->pending[journal->loading];
     journal->entries = 0;
     journal->chunk = 0;
-    journal->failed = false;
-    journal->stage = JOURNAL_LOADING_LIST;
-    journal_send(engine, BLOCK_READ, dump_half(journal->sectors, sequence),
-                 journal_descriptor(engine, 0), 1);
+    read_list(engine);
 }
 
 static void unload(struct engine *engine)
@@ -231,7 +278,6 @@ static const char *load_entry(struct engine *engine, const struct dump_entry *en
         return "RapiLog's memory is too small for it";
     /* Marks the slot as one of this epoch; no write is waited for. */
     engine->buffer.slot[index].first_write = journal->loading + 1u;
-    engine->buffer.slot[index].dumped = true;
     engine->setup.journal_order[journal->entries++] = index;
     return NULL;
 }
@@ -248,22 +294,19 @@ static bool next_list(struct engine *engine)
     return good && read.total <= journal->capacity;
 }
 
-static bool step_loading_list(struct engine *engine)
+static void step_loading_list(struct engine *engine)
 {
     struct journal *journal = &engine->journal;
-    if (journal->in_flight > 0)
-        return false;
-    const char *wrong = journal->failed || !next_list(engine) ? "a descriptor is missing" : NULL;
+    const char *wrong = !next_list(engine) ? "a descriptor is missing" : NULL;
     uint32_t before = journal->entries;
     for (uint32_t i = 0; i < journal->list.entries && wrong == NULL; i++)
         wrong = load_entry(engine, &journal->list.entry[i]);
     if (wrong != NULL) {
         give_up(engine, wrong);
-        return true;
+        return;
     }
     journal->stage = JOURNAL_LOADING_DATA;
     journal->issued = before;
-    return true;
 }
 
 static void read_data(struct engine *engine)
@@ -315,14 +358,19 @@ static void loaded(struct engine *engine)
     begin_load(engine);
 }
 
-static bool step_loading_data(struct engine *engine)
+static bool step_loading_data(struct engine *engine, uint64_t now)
 {
     struct journal *journal = &engine->journal;
-    read_data(engine);
+    if (!journal->failed)
+        read_data(engine);
     if (journal->in_flight > 0)
         return false;
-    if (journal->failed || !data_is_right(engine)) {
-        give_up(engine, journal->failed ? "it cannot be read" : "a checksum is wrong");
+    if (journal->failed) {
+        read_later(engine, now);
+        return true;
+    }
+    if (!data_is_right(engine)) {
+        give_up(engine, "a checksum is wrong");
         return true;
     }
     if (journal->list.last == 1) {
@@ -330,28 +378,41 @@ static bool step_loading_data(struct engine *engine)
         return true;
     }
     journal->chunk++;
-    journal->stage = JOURNAL_LOADING_LIST;
-    journal_send(engine, BLOCK_READ,
-                 dump_half(journal->sectors, journal->pending[journal->loading]) +
-                     (uint64_t)journal->chunk * (DUMP_CHUNK + 1),
-                 journal_descriptor(engine, journal->chunk % 2), 1);
+    read_list(engine);
     return true;
 }
 
-bool replay_step(struct engine *engine)
+/* What could not be read is read once more. */
+static void read_again(struct engine *engine)
 {
     struct journal *journal = &engine->journal;
-    switch (journal->stage) {
-    case JOURNAL_READING:
-        if (journal->in_flight > 0)
-            return false;
-        judge(engine);
-        return true;
-    case JOURNAL_LOADING_LIST:
-        return step_loading_list(engine);
-    case JOURNAL_LOADING_DATA:
-        return step_loading_data(engine);
-    default:
+    journal->unread = false;
+    if (journal->stage == JOURNAL_READING)
+        read_heads(engine);
+    else if (journal->stage == JOURNAL_LOADING_LIST)
+        read_list(engine);
+    else
+        journal->issued = journal->chunk * DUMP_CHUNK;
+}
+
+bool replay_step(struct engine *engine, uint64_t now)
+{
+    struct journal *journal = &engine->journal;
+    if (journal->unread && now < journal->retry_at)
         return false;
+    if (journal->unread)
+        read_again(engine);
+    if (journal->stage == JOURNAL_LOADING_DATA)
+        return step_loading_data(engine, now);
+    if (journal->in_flight > 0)
+        return false;
+    if (journal->failed) {
+        read_later(engine, now);
+        return true;
     }
+    if (journal->stage == JOURNAL_READING)
+        judge(engine);
+    else
+        step_loading_list(engine);
+    return true;
 }

@@ -8,6 +8,7 @@
 #include "slots.h"
 
 #include "bound.h"
+#include "kept.h"
 #include "sectors.h"
 
 /* ---- Lists ---- */
@@ -95,6 +96,11 @@ void slots_to_front(struct buffer *buffer, uint32_t index)
     chain_insert(buffer, index);
 }
 
+void slots_chain(struct buffer *buffer, uint32_t index)
+{
+    chain_insert(buffer, index);
+}
+
 /* ---- Life ---- */
 
 static uint32_t free_slot(const struct buffer *buffer, uint32_t most)
@@ -131,6 +137,7 @@ void slots_set_promised(struct buffer *buffer, struct buffer_slot *slot, uint8_t
     volume->promised_slots = volume->promised_slots - (slot->promised != 0 ? 1 : 0);
     volume->promised_slots = volume->promised_slots + (promised != 0 ? 1 : 0);
     slot->promised = promised;
+    kept_note(buffer, (uint32_t)(slot - buffer->slot));
 }
 
 /* Takes a free slot for the block; it is the newest of its block then, and in no list. */

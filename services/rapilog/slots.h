@@ -22,6 +22,8 @@ uint32_t slots_next_older(const struct buffer *buffer, uint32_t index);
 uint32_t slots_dirty(const struct buffer *buffer, uint32_t volume, uint64_t block);
 /* Makes it the newest of its block. */
 void slots_to_front(struct buffer *buffer, uint32_t index);
+/* Puts a slot that is in no chain into its block's, as the newest. */
+void slots_chain(struct buffer *buffer, uint32_t index);
 uint8_t *slots_data(const struct buffer *buffer, uint32_t index, uint32_t sector);
 
 /* A new DIRTY slot, not yet valid in any sector; `mask` will be. BUFFER_NONE when there is none or the bound forbids it. */

@@ -1,6 +1,8 @@
 /* The world of the ordered crash-point test; see ordered_world.h. */
 #include "ordered_world.h"
 
+#include "kept.h"
+
 #include <quoll/quoll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -70,6 +72,7 @@ struct cached {
 };
 
 static struct {
+    struct kept_header kept;
     struct buffer_slot slot[WORLD_SLOTS];
     uint32_t bucket[BUCKETS];
     uint32_t order[WORLD_SLOTS];
@@ -82,7 +85,9 @@ static struct {
     struct cached cached[CACHED];
     uint32_t cached_count, serial;
     uint32_t durable[DISK_SECTORS];
-    uint32_t next, errors, returns;
+    uint32_t next, errors, returns, restarts;
+    bool asked[WORLD_OPERATIONS]; /* in this life of the engine */
+    bool done[WORLD_OPERATIONS];
     bool acknowledged[WORLD_OPERATIONS];
     uint32_t answered; /* writes */
     bool ended, drained;
@@ -257,6 +262,7 @@ void engine_port_complete(uint32_t volume, uint64_t id, enum block_status status
         trouble("write %lu was answered after mains was lost", (unsigned long)id + 1);
     stamp_fill(world.memory[id], scenario->write[id].count, UINT64_MAX);
     world.answered++;
+    world.done[id] = true;
     world.acknowledged[id] = status == BLOCK_OK;
 }
 
@@ -278,8 +284,8 @@ uint32_t __real_buffer_write(struct buffer *buffer, uint32_t volume, uint64_t nu
                              uint64_t sector, uint32_t count, const uint8_t *data, bool promise);
 uint32_t __wrap_buffer_write(struct buffer *buffer, uint32_t volume, uint64_t number,
                              uint64_t sector, uint32_t count, const uint8_t *data, bool promise);
-bool __real_buffer_seal_for_dump(struct buffer *buffer, uint32_t volume);
-bool __wrap_buffer_seal_for_dump(struct buffer *buffer, uint32_t volume);
+bool __real_buffer_seal_for_dump(struct buffer *buffer, uint32_t volume, uint64_t number);
+bool __wrap_buffer_seal_for_dump(struct buffer *buffer, uint32_t volume, uint64_t number);
 bool __real_engine_send(struct engine *with, struct engine_volume *volume,
                         const struct engine_command *like, struct block_request *request);
 bool __wrap_engine_send(struct engine *with, struct engine_volume *volume,
@@ -301,9 +307,9 @@ uint32_t __wrap_buffer_write(struct buffer *buffer, uint32_t volume, uint64_t nu
     return count;
 }
 
-bool __wrap_buffer_seal_for_dump(struct buffer *buffer, uint32_t volume)
+bool __wrap_buffer_seal_for_dump(struct buffer *buffer, uint32_t volume, uint64_t number)
 {
-    if (!__real_buffer_seal_for_dump(buffer, volume))
+    if (!__real_buffer_seal_for_dump(buffer, volume, number))
         return false;
     if (mistake == MISTAKE_DRAIN_OUT_OF_ORDER)
         buffer_place(buffer, volume);
@@ -323,13 +329,15 @@ bool __wrap_engine_send(struct engine *with, struct engine_volume *volume,
 
 /* ---- Events ---- */
 
-static void start_engine(bool hold)
+static void start_engine(bool hold, bool survived)
 {
+    uint32_t disks = WORLD_VOLUMES + (scenario->without_dump ? 0 : 1);
     const struct engine_setup setup = {
         .volume_count = WORLD_VOLUMES,
         .scratch_sectors = 64,
         .limits = {hold ? UINT64_C(1) << 39 : 0, 1, 1},
-        .has_dump = true,
+        .kept = &world.kept,
+        .has_dump = !scenario->without_dump,
         .ordered = !scenario->held,
         .journal_memory = world.journal,
         .journal_offset = sizeof(world.data),
@@ -337,7 +345,10 @@ static void start_engine(bool hold)
         .gauges = &gauges,
     };
     engine_init(&engine, &setup, world.slot, WORLD_SLOTS, world.bucket, BUCKETS, world.data);
-    for (uint32_t number = 0; number <= WORLD_VOLUMES; number++) {
+    engine_restore(&engine, survived);
+    if (world.ended)
+        engine_mains(&engine);
+    for (uint32_t number = 0; number < disks; number++) {
         /* Too small to be measured; the costs do not matter here. */
         engine_disk_ready(&engine, number, number == 0 ? "data" : "log",
                           number < WORLD_VOLUMES ? WORLD_SECTORS : DUMP_SECTORS, MAX_COUNT, false,
@@ -364,8 +375,32 @@ static void submit(uint32_t number)
     const struct world_write *write = &scenario->write[number];
     const struct block_request request = {
         .id = number, .sector = write->sector, .count = write->count, .operation = BLOCK_WRITE};
-    stamp_fill(world.memory[number], write->count, number + 1);
+    if (!world.asked[number])
+        stamp_fill(world.memory[number], write->count, number + 1);
+    world.asked[number] = true;
     engine_take(&engine, write->volume, &request, world.memory[number]);
+}
+
+static void restart(void)
+{
+    world.restarts++;
+    world.drained = false;
+    for (uint32_t i = 0; i < WORLD_COMMANDS; i++)
+        if (world.command[i].used)
+            execute(&world.command[i], true);
+    memset(world.command, 0, sizeof(world.command));
+    memset(world.asked, 0, sizeof(world.asked));
+    start_engine(!scenario->through, true);
+}
+
+static void ask_again(void)
+{
+    for (uint32_t i = 0; i < world.next; i++)
+        if (!world.done[i] && !world.asked[i] && engine_can_take(&engine, 0) &&
+            engine_can_take(&engine, 1)) {
+            submit(i);
+            world.deadline = engine_step(&engine, world.now);
+        }
 }
 
 void world_do(const struct world_choice *choice)
@@ -396,14 +431,19 @@ void world_do(const struct world_choice *choice)
         world.ended = world.drained = false;
         engine_mains_back(&engine);
         break;
+    case CHOICE_RESTART:
+        restart();
+        break;
     }
     world.deadline = engine_step(&engine, world.now);
+    ask_again();
 }
 
 uint32_t world_choices(struct world_choice choices[WORLD_CHOICES])
 {
     uint32_t count = 0;
-    if (world.next < scenario->writes && !world.ended)
+    if (world.next < scenario->writes && !world.ended && engine_can_take(&engine, 0) &&
+        engine_can_take(&engine, 1))
         choices[count++] = (struct world_choice){CHOICE_WRITE, 0};
     for (uint32_t i = 0; i < WORLD_COMMANDS; i++) {
         const struct command *command = &world.command[i];
@@ -419,6 +459,8 @@ uint32_t world_choices(struct world_choice choices[WORLD_CHOICES])
         choices[count++] = (struct world_choice){CHOICE_END, 0};
     else if (world.returns < scenario->returns)
         choices[count++] = (struct world_choice){CHOICE_BACK, 0};
+    if (world.restarts < scenario->restarts && !scenario->drain)
+        choices[count++] = (struct world_choice){CHOICE_RESTART, 0};
     return count;
 }
 
@@ -475,7 +517,7 @@ static void start_on_image(uint32_t commands, uint8_t stamp[SECTORS])
     memset(&world, 0, sizeof(world));
     world.now = 1;
     memcpy(world.durable, image, sizeof(image));
-    start_engine(false);
+    start_engine(false, false);
     while (commands > 0 && engine.volume[0].state != VOLUME_SERVING && complete_first())
         commands--;
     if (engine.volume[0].state != VOLUME_SERVING && commands > 0)
@@ -548,7 +590,8 @@ static uint32_t version_after(uint32_t place, uint32_t writes, bool acknowledged
  * that can come about: with disk errors, or when it is acknowledged later than what came after it. */
 static bool is_state_after(const uint8_t stamp[SECTORS], uint32_t writes)
 {
-    bool lenient = scenario->errors > 0 || scenario->through || scenario->returns > 0;
+    bool lenient = scenario->errors > 0 || scenario->through || scenario->returns > 0 ||
+                   scenario->restarts > 0;
     for (uint32_t place = 0; place < SECTORS; place++)
         if (stamp[place] > version_after(place, writes, false) ||
             stamp[place] < version_after(place, writes, lenient))
@@ -667,7 +710,7 @@ void world_begin(const struct world_scenario *with, enum world_mistake planted)
         memset(results, 0, RESULTS * sizeof(results[0]));
     memset(&world, 0, sizeof(world));
     world.now = 1;
-    start_engine(!scenario->through);
+    start_engine(!scenario->through, false);
     while (complete_first())
         continue;
     if (engine.volume[0].state != VOLUME_SERVING)

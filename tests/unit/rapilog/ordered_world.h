@@ -3,6 +3,9 @@
  * volumes, one disk with both and the dump area, and time. Like crash_world.h, from which it takes the meanness of client and disk;
  * here the disk has real contents, since what the dump area holds after a power cut is read again by a new engine.
  *
+ * RapiLog itself may be restarted: its engine begins anew on the memory of the old one, the disk has done what was in flight, the
+ * client asks again for what was not answered.
+ *
  * A power cut leaves any subset of the sectors that were not flushed, so blocks are torn and writes reordered. Then a new
  * engine starts on what is left, is cut off itself at some point, and another one starts. What its clients could read must be the
  * state after some number of writes, all of them and none later: a prefix of the history. After "drained" it must have everything that
@@ -33,6 +36,8 @@ struct world_scenario {
     bool drain;         /* a clean end instead of loss of mains */
     uint32_t errors;    /* the disk may refuse that many writes and flushes */
     uint32_t returns;   /* the mains may come back that often */
+    uint32_t restarts;  /* RapiLog may be restarted that often */
+    bool without_dump;  /* held only: there is no dump area */
 };
 
 enum world_mistake {
@@ -49,13 +54,14 @@ enum world_choice_kind {
     CHOICE_TIME,
     CHOICE_END,
     CHOICE_BACK,
+    CHOICE_RESTART,
 };
 
 struct world_choice {
     enum world_choice_kind kind;
     uint32_t command;
 };
-#define WORLD_CHOICES (2 * WORLD_COMMANDS + 4)
+#define WORLD_CHOICES (2 * WORLD_COMMANDS + 5)
 
 void world_begin(const struct world_scenario *scenario, enum world_mistake mistake);
 uint32_t world_choices(struct world_choice choices[WORLD_CHOICES]);

@@ -1,7 +1,7 @@
 /*
  * RapiLog's crash-point test with a dump area: mode `held ordered`, and the fast way out of mode `held`. Small workloads over two
  * volumes run against the real engine in a closed world (ordered_world.h), and *every* order of events is tried: each write, each
- * completion of each disk command, each refusal and retry, loss and return of mains at every point. In every state that can be
+ * completion of each disk command, each refusal and retry, loss and return of mains, restarts of RapiLog at every point. In every state that can be
  * reached the power is cut, with every kind of torn and reordered remains, and a new engine starts:
  *
  *   - held ordered: what it serves is a prefix of the history, at whatever instant the power was cut
@@ -56,7 +56,8 @@ static const char *explore(uint32_t depth)
     world_save(snapshot);
     bool goes_on = false;
     for (uint32_t i = 0; i < count && wrong == NULL; i++) {
-        goes_on = goes_on || (choices[i].kind != CHOICE_END && choices[i].kind != CHOICE_BACK);
+        goes_on = goes_on || (choices[i].kind != CHOICE_END && choices[i].kind != CHOICE_BACK &&
+                              choices[i].kind != CHOICE_RESTART);
         world_do(&choices[i]);
         wrong = explore(depth + 1);
         world_restore(snapshot);
@@ -116,6 +117,7 @@ static struct world_scenario random_scenario(void)
         .drain = choose(5) == 0,
         .errors = choose(2) * choose(5),
         .returns = choose(3),
+        .restarts = choose(3),
     };
     for (uint32_t i = 0; i < WORLD_OPERATIONS; i++) {
         struct world_write *write = &scenario.write[i];
@@ -212,6 +214,18 @@ static void held_data_gets_out_through_the_dump_area(void **state)
                                        .errors = 1});
 }
 
+static void a_restart_of_rapilog_loses_nothing(void **state)
+{
+    must_hold(&(struct world_scenario){
+        .name = "a restart, ordered", .write = {{1, 0, 1}}, .writes = 1, .restarts = 1});
+    must_hold(&(struct world_scenario){.name = "a restart, held",
+                                       .write = {{0, 0, 2}, {0, 1, 2}},
+                                       .writes = 2,
+                                       .held = true,
+                                       .without_dump = true,
+                                       .restarts = 1});
+}
+
 static void acknowledging_before_the_copy_is_found(void **state)
 {
     must_be_found(&(struct world_scenario){.name = "copy", .write = ONE_OF_EACH},
@@ -239,6 +253,7 @@ int main(void)
         cmocka_unit_test(errors_break_neither_order_nor_promise),
         cmocka_unit_test(a_clean_end_leaves_nothing_pending),
         cmocka_unit_test(held_data_gets_out_through_the_dump_area),
+        cmocka_unit_test(a_restart_of_rapilog_loses_nothing),
         cmocka_unit_test(random_walks_keep_order_and_promise),
         cmocka_unit_test(acknowledging_before_the_copy_is_found),
         cmocka_unit_test(draining_out_of_order_is_found),
