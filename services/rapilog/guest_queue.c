@@ -79,7 +79,8 @@ static void stop(struct served *served)
     (void)hand_over_answers(served);
 }
 
-_Static_assert(sizeof(struct virtqueue_record) == 8 * GUEST_QUEUE_RECORD_WORDS, "one and the same");
+_Static_assert(sizeof(struct virtqueue_record) == sizeof(((struct guest_queue *)0)->record),
+               "the same");
 
 /* resumed: where a former life of this service has left the queue. */
 static void begin(struct served *served, bool resumed)
