@@ -64,6 +64,22 @@ def check_kills(device, rapilog, kills):
         print(f'{name}: {count} kills')
 
 
+READER = '''
+end=$(($(date +%s) + 8))
+while [ $(date +%s) -lt $end ]; do dd if=/dev/vdb of=/dev/null bs=4M count=4 iflag=direct 2>/dev/null; done
+dd if=/dev/vdb of=/dev/null bs=4k count=500 iflag=direct 2>/dev/null && echo all is read
+poweroff -f
+'''
+
+
+def check_reads():
+    """A driver that is killed between an interrupt and its acknowledgement hears of the next ones all the same."""
+    rig.make_disk('disk.img', ('root', 64), ('wal', 48))
+    system = SYSTEM % ('virtio: 0', 'hold_up: 200 ms', 'virtio.disk0: {after: 2 s, every: 40 ms, times: 200}')
+    result = rig.run(system, typed=READER, timeout=60)
+    result.expect_status(0).expect('all is read')
+
+
 def test():
     held = 'hold_up: 200 ms, memory: 16 MiB'
     check_kills('nvme: 0', held, [('nvme.disk0', '2 s'), ('volume.disk0', '2500 ms')])
