@@ -7,9 +7,9 @@
  * engine.c and its siblings. One thread; client link N is stored on disk link N; the disk link behind the last of
  * these, if there is one, is the dump area.
  *
- * The region "dirty" holds, in this order: a header (kept.h), the slots' administration, the hash buckets, the order of an epoch in the dump
- * area, the scratch memory of the measurement, the journal's memory, the slots' data. The disk reads it by DMA, and writes the
- * scratch memory, and the others when the dump area is read.
+ * The region "dirty" holds, in this order: a header (kept.h), the slots' administration, the hash buckets, the order of an
+ * epoch in the dump area, the scratch memory of the measurement, the journal's memory, the slots' data. The disk reads it by
+ * DMA, and writes the scratch memory, and the others when the dump area is read.
  */
 #include "engine.h"
 #include "guest_queue.h"

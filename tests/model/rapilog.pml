@@ -10,8 +10,8 @@
  *
  * Modes: (none)     held: epochs of one volume, the next one written while the former is flushed
  *        -DSTRICT   held with strict_order: an epoch is flushed before the next one is written
- *        -DORDERED  held ordered, a design that the C code does not have yet: the two blocks may lie on different
- *                   volumes; an epoch goes to a dump area first, and in place when it is flushed there
+ *        -DORDERED  held ordered (journal.c, replay.c): the two blocks may lie on different volumes; an epoch goes to a
+ *                   dump area first, and in place when it is flushed there
  *
  * Shown, for every interleaving:
  *   no acknowledged loss   what was acknowledged is in the buffer or on stable storage, at every instant; when the engine
@@ -39,6 +39,7 @@
  *   -DDRAIN_OUT_OF_ORDER strict: the next epoch is written while the former is flushed; ordered: in place before the dump
  *                        area was flushed
  *   -DDUMP_REUSED_EARLY  ordered: the dump area is overwritten before the epoch was flushed in place
+ *   -DFORGET_DUMP_FLUSH  ordered: in place before the dump area was flushed, because its FLUSH is forgotten
  *   -DLOG_FIRST          ordered: no dump area, but an epoch's log block (0) is flushed before its data block (1) is
  *                        written: a log record that says that data is on the disk can then be there before the data
  */
@@ -95,7 +96,8 @@ byte errors;
 byte dump_cache[BLOCKS], dump_stable[BLOCKS];
 byte header_cache[BLOCKS], header_stable[BLOCKS];
 bool dump_todo[BLOCKS + 1];
-mtype = { TO_DUMP, DUMP_FLUSH, IN_PLACE }
+/* journal_stage: TO_DUMP is WRITING and FLUSHING, IN_PLACE is DUMPED and, once placed, IDLE */
+mtype = { TO_DUMP, IN_PLACE }
 mtype step = IN_PLACE;
 #endif
 
@@ -178,7 +180,7 @@ inline seal(b)
 }
 
 #ifdef ORDERED
-/* The dump area keeps the epoch until all of it is in place. */
+/* buffer_place_again(): the dump area keeps the epoch until all of it is in place. */
 inline give_back(b)
 {
     writing[b] = flushing[b];
@@ -340,7 +342,7 @@ active proctype engine()
     :: atomic {
            MAY_SEAL && dirty[0] + dirty[1] != 0 && !off;
            COUNT_EPOCH;
-#ifdef ORDERED
+#ifdef ORDERED /* step_idle(): seal_domain(), list_domain(), begin_dump() */
            d_step {
                dump_todo[0] = dirty[0] != 0;
                dump_todo[1] = dirty[1] != 0;
@@ -484,7 +486,8 @@ active proctype disk()
            fi
        }
 #ifdef ORDERED
-    /* The dump area has no errors of its own here: one that fails would be an epoch that is sealed again. */
+    /* issue_pieces(): data and descriptors, in any order. The dump area has no errors of its own here: one that fails is
+     * written again, retry_dump(). */
     :: d_step { !off && dump_todo[0] -> dump_cache[0] = writing[0]; dump_todo[0] = false }
     :: d_step { !off && dump_todo[1] -> dump_cache[1] = writing[1]; dump_todo[1] = false }
     :: d_step {
@@ -500,12 +503,14 @@ active proctype disk()
            header_stable[0] = header_cache[0];
            header_stable[1] = header_cache[1]
        }
-    :: d_step { /* FLUSH of the dump area */
+    :: d_step { /* FLUSH of the dump area: step_writing(), step_flushing() */
            !off && step == TO_DUMP && !dump_todo[0] && !dump_todo[1] && !dump_todo[HEADER];
+#ifndef FORGET_DUMP_FLUSH
            dump_stable[0] = dump_cache[0];
            dump_stable[1] = dump_cache[1];
            header_stable[0] = header_cache[0];
            header_stable[1] = header_cache[1];
+#endif
            step = IN_PLACE
        }
 #endif
@@ -515,7 +520,8 @@ active proctype disk()
 
 /* ---- Checks ---- */
 
-/* Recovery at the next power-on: what the dump area holds completely goes in place. */
+/* Recovery at the next power-on, replay.c: what the dump area holds completely (dump_descriptor_first(), data_is_right()) goes in
+ * place. */
 #ifdef ORDERED
 #define PIECE_GOOD(b) (header_stable[b] == 0 || dump_stable[b] == header_stable[b])
 #ifdef LOG_FIRST
