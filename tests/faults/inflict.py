@@ -258,10 +258,7 @@ FAULTS = {
     'disk+reset': Fault(disk_reset, 'disk errors and VM reset'),
 }
 
-ABSENT = {
-    'rapilog': 'RapiLog is not restarted yet',
-    'rapilog+mains': 'RapiLog is not restarted yet',
-}
+ABSENT = {}
 
 
 def check_known(name):
