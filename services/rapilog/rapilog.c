@@ -145,10 +145,20 @@ static void lose_disk(uint32_t number)
               number, rapilog.disk[number].reason);
 }
 
+/* Nothing of a former life is on its way any more, on no link: measurements of all volumes use the same memory, and an old
+ * read that arrived late would be written back to another volume. */
+static bool former_life_is_over(void)
+{
+    for (uint32_t number = 0; number < rapilog.disks; number++)
+        if (block_client_state(&rapilog.disk[number]) == BLOCK_LINK_STARTING)
+            return false;
+    return true;
+}
+
 static void look_at_disk(uint32_t number)
 {
     enum block_link_state link = block_client_state(&rapilog.disk[number]);
-    if (rapilog.state[number] == DISK_AWAITED && link == BLOCK_LINK_READY)
+    if (rapilog.state[number] == DISK_AWAITED && link == BLOCK_LINK_READY && former_life_is_over())
         use_disk(number);
     else if (rapilog.state[number] == DISK_AWAITED && link == BLOCK_LINK_FAILED)
         refuse_disk(number, rapilog.disk[number].reason);

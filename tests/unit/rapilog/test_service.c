@@ -31,10 +31,13 @@ void rapilog_main(void);
 /* ---- The disk ---- */
 
 static struct {
-    bool ready;  /* has found its links */
-    bool hold;   /* takes nothing */
-    bool refuse; /* answers writes with an error */
-    bool gone;   /* the server fails */
+    bool ready;        /* has found its links */
+    bool hold;         /* takes nothing */
+    bool refuse;       /* answers writes with an error */
+    bool gone;         /* the server fails */
+    bool late;         /* the second disk is not ready yet */
+    uint32_t looks;    /* of the first disk, since it was joined */
+    uint32_t requests; /* that the first disk has taken */
     uint32_t delay_us;
     uint32_t abilities;
     uint32_t flushes;                   /* asked for */
@@ -72,6 +75,7 @@ static void disk_serve(uint32_t number, struct block_server *server,
     if (KNOB(gone) && server->state == BLOCK_LINK_READY)
         block_server_failed(server, "unplugged");
     while (!KNOB(hold) && !KNOB(gone) && block_server_take(server, &request)) {
+        __atomic_fetch_add(&disk.requests, number == 0 ? 1 : 0, __ATOMIC_SEQ_CST);
         if (KNOB(delay_us) != 0) {
             quoll_timer_set(quoll_now() + quoll_ticks_from_ns(KNOB(delay_us) * UINT64_C(1000)));
             quoll_wait();
@@ -92,10 +96,14 @@ static void disk_main(void)
     for (uint32_t i = 0; i < DISKS; i++) {
         block_server_find(&server[i], i, &buffers,
                           UINT64_C(1) << CLIENT_BUFFER | UINT64_C(1) << DIRTY_BUFFER);
-        block_server_ready(&server[i], &geometry);
+        if (i == 0 || !KNOB(late))
+            block_server_ready(&server[i], &geometry);
     }
     TURN(ready, true);
     for (;;) {
+        if (server[1].state == BLOCK_LINK_STARTING && !KNOB(late))
+            block_server_ready(&server[1], &geometry);
+        __atomic_fetch_add(&disk.looks, server[0].session != 0 ? 1 : 0, __ATOMIC_SEQ_CST);
         for (uint32_t i = 0; i < DISKS; i++)
             disk_serve(i, &server[i], &buffers);
         for (uint32_t i = 0; i < DISKS; i++)
@@ -541,6 +549,27 @@ static void a_disk_that_goes_away_leaves_acknowledged_data_readable(void **state
     system_end(s);
 }
 
+/* After a restart a link that is not open yet may still have requests of the former life below it. */
+static void no_volume_is_measured_before_every_link_is_open(void **state)
+{
+    struct rapilog_config config = usual_config();
+    struct system *s = system_new(&config);
+    uint64_t signals = 0;
+    disk.late = true;
+    for (uint32_t i = 0; i < DISKS; i++)
+        block_client_find(&s->client[i], i);
+    twin_start(s->twin);
+    for (uint32_t waited = 0; KNOB(looks) < 20 && waited < SOON; waited++)
+        twin_wait(1);
+    assert_true(KNOB(looks) >= 20);
+    assert_int_equal(KNOB(requests), 0);
+    TURN(late, false);
+    for (uint32_t i = 0; i < DISKS; i++)
+        assert_int_equal(block_client_wait(&s->client[i], &signals), BLOCK_LINK_READY);
+    assert_true(KNOB(requests) > 0);
+    system_end(s);
+}
+
 static void a_disk_that_cannot_flush_is_refused(void **state)
 {
     struct rapilog_config config = usual_config();
@@ -650,6 +679,7 @@ int main(void)
         cmocka_unit_test(refused_data_is_kept_and_new_writes_fail_until_the_disk_recovers),
         cmocka_unit_test(mains_lost_with_a_failing_disk_drains_when_the_disk_recovers),
         cmocka_unit_test(a_disk_that_goes_away_leaves_acknowledged_data_readable),
+        cmocka_unit_test(no_volume_is_measured_before_every_link_is_open),
         cmocka_unit_test(a_disk_that_cannot_flush_is_refused),
         cmocka_unit_test(a_disk_without_a_volatile_cache_is_never_flushed),
         cmocka_unit_test(malformed_requests_are_answered_with_an_error),
