@@ -163,9 +163,9 @@ static void absorb(struct buffer *buffer, uint32_t older, uint32_t newer)
 static void chain_or_absorb(struct buffer *buffer, uint32_t index)
 {
     struct buffer_slot *slot = &buffer->slot[index];
-    uint32_t newest = slots_newest(buffer, slot->volume, slot->block);
-    if (newest != BUFFER_NONE && buffer->slot[newest].state == BUFFER_FOUND) {
-        absorb(buffer, newest, index);
+    uint32_t so_far = slots_newest(buffer, slot->volume, slot->block);
+    if (so_far != BUFFER_NONE && buffer->slot[so_far].state == BUFFER_FOUND) {
+        absorb(buffer, so_far, index);
     } else {
         slots_chain(buffer, index);
         slots_set_head(buffer, slot, true);
