@@ -140,7 +140,7 @@ def run_chain(name, wanted, seed):
 def jobs_of(rounds, seed):
     """Two disks. On the second the mains are cut again and again; the loss that may leave a database in pieces comes last."""
     chains = [[('rapilog', 'kill')] * rounds + [('rapilog', 'panic')] * rounds,
-              [('rapilog', 'mains')] * rounds + [('through', 'mains')] + [('async', 'mains')] * rounds
+              [('rapilog', 'mains')] * rounds + [('through', 'mains')] + [('async', 'mains')] * ((rounds + 1) // 2)
               + [('unsafe_no_drain', 'mains')]]
     return [jobs.Job(f'faults, disk {number}', sum(COST[kind] for _, kind in chain),
                      functools.partial(run_chain, f'faults-{number}', chain, seed + number))
