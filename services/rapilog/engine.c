@@ -49,7 +49,9 @@ void engine_init(struct engine *engine, const struct engine_setup *setup, struct
 void engine_restore(struct engine *engine, bool survived)
 {
     const struct engine_setup *setup = &engine->setup;
-    uint64_t dumped = survived ? kept_dumped(setup->kept) : UINT64_MAX;
+    if (!survived)
+        kept_note_dumped(setup->kept, KEPT_NOT_READ);
+    uint64_t dumped = kept_dumped(setup->kept);
     const struct kept_account account = kept_find(&engine->buffer, setup->volume_count, survived,
                                                   setup->has_dump, setup->ordered, dumped);
     engine->journal.dumped = dumped;
@@ -203,6 +205,12 @@ void engine_measure(struct engine *engine, struct engine_volume *volume, uint64_
         if (!engine_send(engine, volume, &command, &request))
             measuring_done(engine, volume, false, now);
     }
+}
+
+void engine_disk_unusable(struct engine *engine)
+{
+    if (engine->journal.stage == JOURNAL_AWAITED)
+        engine->journal.stage = JOURNAL_REFUSED;
 }
 
 static void step_measure(struct engine *engine, struct engine_volume *volume, uint64_t now)

@@ -178,6 +178,8 @@ void engine_restore(struct engine *engine, bool survived);
 /* The volume's disk can be used; it is measured first. */
 void engine_disk_ready(struct engine *engine, uint32_t volume, const char *name, uint64_t sectors,
                        uint32_t max_sectors, bool read_only, uint64_t now);
+/* One of the disks cannot be used and never will be. With a dump area that means that none is, and nothing waits for it. */
+void engine_disk_unusable(struct engine *engine);
 bool engine_can_take(const struct engine *engine, uint32_t volume);
 /* A checked request of a serving volume; data: where the client's bytes are. Only when engine_can_take(). */
 void engine_take(struct engine *engine, uint32_t volume, const struct block_request *request,

@@ -163,9 +163,13 @@ bool journal_finished(const struct engine *engine)
 {
     const struct journal *journal = &engine->journal;
     bool quiet = journal->stage == JOURNAL_IDLE || journal->stage == JOURNAL_DUMPED;
-    /* Before that, only an earlier life can have left something. */
+    if (journal->stage == JOURNAL_ABSENT)
+        return true;
+    /* Before that, only an earlier life can have left something: in memory, or in the dump area, where it is safe but not in
+     * place. */
     if (!has_opened(journal))
-        return journal->stage == JOURNAL_ABSENT || engine->buffer.slots == 0;
+        return engine->buffer.slots == 0 &&
+               (engine->phase == ENGINE_MAINS || journal->stage == JOURNAL_REFUSED);
     if (engine->phase == ENGINE_MAINS && journal->emergency)
         return journal->stage == JOURNAL_DUMPED;
     if (engine->phase == ENGINE_MAINS && engine->setup.ordered)

@@ -28,7 +28,9 @@
  * a later start would put old data over it.
  *
  * START. Before any volume is served, what is pending in the dump area is loaded into the buffer, checked, and goes on from
- * there as if it had just been dumped: reads see it, placing goes on in the background (replay.c).
+ * there as if it had just been dumped: reads see it, placing goes on in the background (replay.c). A clean end waits for that
+ * even when nothing is in memory: what is pending is safe, but a volume without it is an old state. RapiLog restarted (kept.h)
+ * takes from the dump area what its memory says is there; before a first life has read it, that is all that is pending.
  *
  * ERRORS. An epoch that the dump area refuses is written there again; one that the disk refuses in place, too. Until that
  * succeeds nothing is sealed after it, so one sector that stays bad stops the domain: that is what order costs. Writes are

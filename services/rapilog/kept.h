@@ -36,6 +36,8 @@ bool kept_header_sound(const struct kept_header *header, uint64_t layout);
 /* The next life begins. Only when no slot has a `kept` that does not count. */
 void kept_header_write(struct kept_header *header, uint64_t layout);
 
+/* Until the dump area has been read: whatever is there is from before this memory's first life, which knows no number of it. */
+#define KEPT_NOT_READ (UINT64_MAX >> 16)
 /* Everything up to epoch `sequence` is in the dump area. Before the slots say so. */
 void kept_note_dumped(struct kept_header *header, uint64_t sequence);
 /* That number; UINT64_MAX when it does not pass its check. */

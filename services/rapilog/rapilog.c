@@ -114,6 +114,7 @@ static const char *objection(const struct block_geometry *geometry)
 static void refuse_disk(uint32_t number, const char *reason)
 {
     rapilog.state[number] = DISK_UNUSABLE;
+    engine_disk_unusable(&rapilog.engine);
     quoll_log("disk%u cannot be used: %s", number, reason);
     if (number < rapilog.count)
         block_server_failed(&rapilog.server[number], reason);

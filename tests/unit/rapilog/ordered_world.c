@@ -89,7 +89,10 @@ static struct {
     bool asked[WORLD_OPERATIONS]; /* in this life of the engine */
     bool done[WORLD_OPERATIONS];
     bool acknowledged[WORLD_OPERATIONS];
-    uint32_t answered; /* writes */
+    bool torn[WORLD_OPERATIONS]; /* not answered when RapiLog was restarted */
+    uint32_t
+        after[WORLD_OPERATIONS]; /* so many writes before it were acknowledged when it was made */
+    uint32_t answered;           /* writes */
     bool ended, drained;
     const char *trouble;
     struct {
@@ -329,6 +332,14 @@ bool __wrap_engine_send(struct engine *with, struct engine_volume *volume,
 
 /* ---- Events ---- */
 
+static void tell_end(void)
+{
+    if (scenario->drain)
+        engine_drain(&engine);
+    else
+        engine_mains(&engine);
+}
+
 static void start_engine(bool hold, bool survived)
 {
     uint32_t disks = WORLD_VOLUMES + (scenario->without_dump ? 0 : 1);
@@ -347,7 +358,7 @@ static void start_engine(bool hold, bool survived)
     engine_init(&engine, &setup, world.slot, WORLD_SLOTS, world.bucket, BUCKETS, world.data);
     engine_restore(&engine, survived);
     if (world.ended)
-        engine_mains(&engine);
+        tell_end();
     for (uint32_t number = 0; number < disks; number++) {
         /* Too small to be measured; the costs do not matter here. */
         engine_disk_ready(&engine, number, number == 0 ? "data" : "log",
@@ -370,6 +381,20 @@ static bool complete_first(void)
     return false;
 }
 
+static uint32_t newest_acknowledged(void)
+{
+    uint32_t number = WORLD_OPERATIONS;
+    while (number > 0 && !world.acknowledged[number - 1])
+        number--;
+    return number;
+}
+
+static bool overlap(const struct world_write *one, const struct world_write *other)
+{
+    return one->volume == other->volume && one->sector < other->sector + other->count &&
+           other->sector < one->sector + one->count;
+}
+
 static void submit(uint32_t number)
 {
     const struct world_write *write = &scenario->write[number];
@@ -381,16 +406,24 @@ static void submit(uint32_t number)
     engine_take(&engine, write->volume, &request, world.memory[number]);
 }
 
-static void restart(void)
+/* RapiLog begins anew on what it finds in memory. */
+static void begin_anew(bool hold)
 {
-    world.restarts++;
-    world.drained = false;
     for (uint32_t i = 0; i < WORLD_COMMANDS; i++)
         if (world.command[i].used)
             execute(&world.command[i], true);
     memset(world.command, 0, sizeof(world.command));
     memset(world.asked, 0, sizeof(world.asked));
-    start_engine(!scenario->through, true);
+    start_engine(hold, true);
+}
+
+static void restart(void)
+{
+    world.restarts++;
+    world.drained = false;
+    for (uint32_t i = 0; i < world.next; i++)
+        world.torn[i] = world.torn[i] || !world.done[i];
+    begin_anew(!scenario->through);
 }
 
 static void ask_again(void)
@@ -407,6 +440,7 @@ void world_do(const struct world_choice *choice)
 {
     switch (choice->kind) {
     case CHOICE_WRITE:
+        world.after[world.next] = newest_acknowledged();
         submit(world.next++);
         break;
     case CHOICE_COMPLETE:
@@ -421,10 +455,7 @@ void world_do(const struct world_choice *choice)
         break;
     case CHOICE_END:
         world.ended = true;
-        if (scenario->drain)
-            engine_drain(&engine);
-        else
-            engine_mains(&engine);
+        tell_end();
         break;
     case CHOICE_BACK:
         world.returns++;
@@ -439,11 +470,22 @@ void world_do(const struct world_choice *choice)
     ask_again();
 }
 
+/* A client that may have to ask again has no two writes of one sector in flight: which of them is the later one would be open. */
+static bool may_write(void)
+{
+    if (world.next == scenario->writes || world.ended || !engine_can_take(&engine, 0) ||
+        !engine_can_take(&engine, 1))
+        return false;
+    for (uint32_t i = 0; i < world.next && scenario->restarts > 0; i++)
+        if (!world.done[i] && overlap(&scenario->write[i], &scenario->write[world.next]))
+            return false;
+    return true;
+}
+
 uint32_t world_choices(struct world_choice choices[WORLD_CHOICES])
 {
     uint32_t count = 0;
-    if (world.next < scenario->writes && !world.ended && engine_can_take(&engine, 0) &&
-        engine_can_take(&engine, 1))
+    if (may_write())
         choices[count++] = (struct world_choice){CHOICE_WRITE, 0};
     for (uint32_t i = 0; i < WORLD_COMMANDS; i++) {
         const struct command *command = &world.command[i];
@@ -459,7 +501,7 @@ uint32_t world_choices(struct world_choice choices[WORLD_CHOICES])
         choices[count++] = (struct world_choice){CHOICE_END, 0};
     else if (world.returns < scenario->returns)
         choices[count++] = (struct world_choice){CHOICE_BACK, 0};
-    if (world.restarts < scenario->restarts && !scenario->drain)
+    if (world.restarts < scenario->restarts)
         choices[count++] = (struct world_choice){CHOICE_RESTART, 0};
     return count;
 }
@@ -510,14 +552,25 @@ static void read_all(uint8_t stamp[SECTORS])
     }
 }
 
-/* Starts an engine on `image`, which is lost again after `commands` commands; UINT32_MAX: never, then all of it gets in place.
- * `image` is then what is there. */
-static void start_on_image(uint32_t commands, uint8_t stamp[SECTORS])
+/* RapiLog is killed so often, each time after some commands that `when` decides. */
+static void be_killed(uint32_t kills, uint32_t when)
+{
+    for (; kills > 0; kills--, when /= 16) {
+        for (uint32_t commands = when % 16; commands > 0 && complete_first(); commands--)
+            continue;
+        begin_anew(false);
+    }
+}
+
+/* Starts an engine on `image`, which is killed and restarted so often, and is lost after `commands` more commands; UINT32_MAX:
+ * never, then all of it gets in place. `image` is then what is there. */
+static void start_on_image(uint32_t kills, uint32_t when, uint32_t commands, uint8_t stamp[SECTORS])
 {
     memset(&world, 0, sizeof(world));
     world.now = 1;
     memcpy(world.durable, image, sizeof(image));
     start_engine(false, false);
+    be_killed(kills, when);
     while (commands > 0 && engine.volume[0].state != VOLUME_SERVING && complete_first())
         commands--;
     if (engine.volume[0].state != VOLUME_SERVING && commands > 0)
@@ -532,8 +585,8 @@ static void start_on_image(uint32_t commands, uint8_t stamp[SECTORS])
     memcpy(image, world.durable, sizeof(image));
 }
 
-/* The stamps that an engine which starts on `image` serves. It is itself cut off once, and what is in place in the end is
- * compared. */
+/* The stamps that an engine which starts on `image` serves. It is itself cut off once, and the one after that killed a few times;
+ * what is in place in the end is compared. */
 static const struct result *recover(void)
 {
     static uint8_t snapshot[sizeof(engine) + sizeof(world)];
@@ -551,9 +604,9 @@ static const struct result *recover(void)
     world_recoveries++;
     world_save(snapshot);
     mistake = MISTAKE_NONE;
-    start_on_image((uint32_t)(key >> 40) % 16, again);
+    start_on_image(0, 0, (uint32_t)(key >> 40) % 16, again);
     const char *found = world.trouble;
-    start_on_image(UINT32_MAX, result->stamp);
+    start_on_image((uint32_t)(key >> 44) % 4, (uint32_t)(key >> 48), UINT32_MAX, result->stamp);
     found = found != NULL ? found : world.trouble;
     for (uint32_t place = 0; place < SECTORS && found == NULL; place++)
         if (stamp_of(content[image[place]]) != result->stamp[place])
@@ -586,6 +639,13 @@ static uint32_t version_after(uint32_t place, uint32_t writes, bool acknowledged
     return version;
 }
 
+/* Of a write that was not answered when RapiLog was restarted, what had taken the place of promised sectors was kept and the rest
+ * not: as of any write in flight, a part may be there, but only with everything that was acknowledged before it was made. */
+static bool may_be_torn(uint32_t version, uint32_t writes)
+{
+    return world.torn[version - 1] && world.after[version - 1] <= writes;
+}
+
 /* All of the first `writes` writes and nothing later. A write that was answered with an error, or not yet, may be missing where
  * that can come about: with disk errors, or when it is acknowledged later than what came after it. */
 static bool is_state_after(const uint8_t stamp[SECTORS], uint32_t writes)
@@ -593,7 +653,8 @@ static bool is_state_after(const uint8_t stamp[SECTORS], uint32_t writes)
     bool lenient = scenario->errors > 0 || scenario->through || scenario->returns > 0 ||
                    scenario->restarts > 0;
     for (uint32_t place = 0; place < SECTORS; place++)
-        if (stamp[place] > version_after(place, writes, false) ||
+        if ((stamp[place] > version_after(place, writes, false) &&
+             !may_be_torn(stamp[place], writes)) ||
             stamp[place] < version_after(place, writes, lenient))
             return false;
     return true;
@@ -607,9 +668,23 @@ static void check_lost(const uint8_t stamp[SECTORS])
                     place, stamp[place], version_after(place, world.next, true));
 }
 
+/* After a clean end nobody needs the dump area to read the volumes. */
+static void check_in_place(void)
+{
+    for (uint32_t place = 0; place < SECTORS; place++) {
+        uint64_t stamp = stamp_of(content[image[place]]);
+        if (stamp < version_after(place, world.next, true))
+            trouble("power off after a clean end: sector %u has version %lu in place, acknowledged "
+                    "was %u",
+                    place, (unsigned long)stamp, version_after(place, world.next, true));
+    }
+}
+
 static void check_cut(void)
 {
     world_cuts++;
+    if (world.drained && scenario->drain)
+        check_in_place();
     const struct result *result = recover();
     if (world.drained)
         check_lost(result->stamp);

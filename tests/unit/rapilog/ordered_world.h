@@ -7,9 +7,10 @@
  * client asks again for what was not answered.
  *
  * A power cut leaves any subset of the sectors that were not flushed, so blocks are torn and writes reordered. Then a new
- * engine starts on what is left, is cut off itself at some point, and another one starts. What its clients could read must be the
- * state after some number of writes, all of them and none later: a prefix of the history. After "drained" it must have everything that
- * was acknowledged.
+ * engine starts on what is left, is cut off itself at some point, and another one starts, which is killed and restarted up to three
+ * times on its way. What its clients could read must be the state after some number of writes, all of them and none later: a
+ * prefix of the history. After "drained" it must have everything that was acknowledged, and after a clean end the volumes alone
+ * must have it, without the dump area.
  */
 #ifndef ORDERED_WORLD_H
 #define ORDERED_WORLD_H

@@ -117,7 +117,7 @@ static struct world_scenario random_scenario(void)
         .drain = choose(5) == 0,
         .errors = choose(2) * choose(5),
         .returns = choose(3),
-        .restarts = choose(3),
+        .restarts = choose(2) * choose(8),
     };
     for (uint32_t i = 0; i < WORLD_OPERATIONS; i++) {
         struct world_write *write = &scenario.write[i];
@@ -226,6 +226,23 @@ static void a_restart_of_rapilog_loses_nothing(void **state)
                                        .restarts = 1});
 }
 
+/* The end is told to each new life at once, before it has looked at the dump area. */
+static void a_restart_while_draining_leaves_nothing_pending(void **state)
+{
+    must_hold(&(struct world_scenario){.name = "a clean end, a restart",
+                                       .write = {{1, 0, 1}},
+                                       .writes = 1,
+                                       .drain = true,
+                                       .restarts = 1});
+    must_hold(&(struct world_scenario){.name = "a clean end, restarts, held",
+                                       .write = {{0, 0, 1}},
+                                       .writes = 1,
+                                       .held = true,
+                                       .slow_in_place = true,
+                                       .drain = true,
+                                       .restarts = 2});
+}
+
 static void acknowledging_before_the_copy_is_found(void **state)
 {
     must_be_found(&(struct world_scenario){.name = "copy", .write = ONE_OF_EACH},
@@ -254,6 +271,7 @@ int main(void)
         cmocka_unit_test(a_clean_end_leaves_nothing_pending),
         cmocka_unit_test(held_data_gets_out_through_the_dump_area),
         cmocka_unit_test(a_restart_of_rapilog_loses_nothing),
+        cmocka_unit_test(a_restart_while_draining_leaves_nothing_pending),
         cmocka_unit_test(random_walks_keep_order_and_promise),
         cmocka_unit_test(acknowledging_before_the_copy_is_found),
         cmocka_unit_test(draining_out_of_order_is_found),

@@ -583,6 +583,22 @@ static void a_disk_that_cannot_flush_is_refused(void **state)
     system_end(s);
 }
 
+/* What may be in the dump area then cannot be put in place; the machine goes off all the same. */
+static void a_clean_drain_does_not_wait_for_disks_that_cannot_be_used(void **state)
+{
+    struct rapilog_config config = usual_config();
+    config.client_count = DISKS - 1;
+    config.has_dump = 1;
+    struct system *s = system_new(&config);
+    uint64_t signals = 0;
+    disk.abilities = 0;
+    block_client_find(&s->client[0], 0);
+    twin_start(s->twin);
+    assert_int_equal(block_client_wait(&s->client[0], &signals), BLOCK_LINK_FAILED);
+    signal_and_await_drained(s, "drain");
+    system_end(s);
+}
+
 static void a_disk_without_a_volatile_cache_is_never_flushed(void **state)
 {
     struct rapilog_config config = usual_config();
@@ -681,6 +697,7 @@ int main(void)
         cmocka_unit_test(a_disk_that_goes_away_leaves_acknowledged_data_readable),
         cmocka_unit_test(no_volume_is_measured_before_every_link_is_open),
         cmocka_unit_test(a_disk_that_cannot_flush_is_refused),
+        cmocka_unit_test(a_clean_drain_does_not_wait_for_disks_that_cannot_be_used),
         cmocka_unit_test(a_disk_without_a_volatile_cache_is_never_flushed),
         cmocka_unit_test(malformed_requests_are_answered_with_an_error),
         cmocka_unit_test(a_client_that_ruins_its_link_disturbs_no_other),
