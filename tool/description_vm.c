@@ -121,9 +121,6 @@ static void read_rapilog(const struct description *description, struct node node
             node_get(node, "reserve"),
             "the reserve leaves nothing of the hold-up time to drain; write less than `hold_up`");
     read_dump(description, node_get(node, "dump"), settings);
-    if (settings->restart && node_present(node_get(node, "dump")))
-        node_error(node_get(node, "restart"),
-                   "RapiLog with a dump area cannot be restarted yet; remove `restart`, or `dump`");
     read_schedule(description, node, &settings->schedule);
 }
 

@@ -245,7 +245,7 @@ FAULTS = {
     'driver': Fault(killed_part, 'disk driver killed', victim='driver'),
     'volume': Fault(killed_part, 'volume service killed', victim='volume'),
     'vmm': Fault(killed_part, 'VMM killed', victim='vmm'),
-    'rapilog': Fault(killed_part, 'RapiLog killed', ('through', 'held'), victim='rapilog'),
+    'rapilog': Fault(killed_part, 'RapiLog killed', ('through', *HELD), victim='rapilog'),
     'disk-transient': Fault(disk_transient, 'disk errors, transient'),
     'disk-permanent': Fault(disk_permanent, 'disk errors, until it is mended'),
     'disk-sector': Fault(disk_sector, 'disk error, one sector'),
@@ -254,7 +254,7 @@ FAULTS = {
     'disk+mains': Fault(disk_mains, 'disk errors and mains', HELD),
     'mains+mains': Fault(mains_twice, 'mains lost, back, lost again', HELD, waits=True),
     'driver+mains': Fault(killed_part_mains, 'disk driver killed and mains', HELD, victim='driver'),
-    'rapilog+mains': Fault(killed_part_mains, 'RapiLog killed and mains', ('held',), victim='rapilog'),
+    'rapilog+mains': Fault(killed_part_mains, 'RapiLog killed and mains', HELD, victim='rapilog'),
     'disk+reset': Fault(disk_reset, 'disk errors and VM reset'),
 }
 

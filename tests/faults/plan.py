@@ -97,8 +97,6 @@ class Plan:
         setting.fault = self.fault_of(number)
         setting.mode = pick(chance, {mode: MODE_CHANCE[mode] for mode in self.modes_for(setting.fault)})
         setting.dump = setting.mode == 'held ordered' or (setting.mode == 'held' and chance.random() < 0.3)
-        if FAULTS[setting.fault].victim == 'rapilog':  # with a dump area it is not restarted
-            setting.dump = False
         setting.workload = self.wanted.workload or pick(chance, CHANCE)
         setting.driver = self.wanted.driver or setting.driver
         setting.disk = self.wanted.disk or chance.choice(DISKS)

@@ -312,8 +312,6 @@ static void the_modes_of_rapilog_are_checked(void **state)
            "x.yaml:5:14: `held ordered` needs a dump area, a GPT partition of its own");
     expect(DISK VM "    rapilog: {mode: through, dump: spare}\n" FILTERED,
            "x.yaml:5:36: mode `through` holds nothing back, so it has no use for a dump area");
-    expect(DISK VM "    rapilog: {hold_up: 16 ms, dump: spare, restart: true}\n" FILTERED,
-           "x.yaml:5:53: RapiLog with a dump area cannot be restarted yet; remove `restart`");
     expect(DISK VM "    rapilog: {hold_up: 16 ms, dump: w}\n" FILTERED,
            "x.yaml:5:37: label w of disk `disk0` is already used on line 6; two users would "
            "corrupt it");
