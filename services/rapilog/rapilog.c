@@ -174,8 +174,8 @@ static void look_at_disk(uint32_t number)
 /* What a disk without a volatile cache has completed is on stable storage: a FLUSH is done when it is asked for. */
 static bool settle_flushes(uint32_t number)
 {
-    const struct flushes due =
-        rapilog.flushes[number]; /* an answer may make the engine ask again */
+    struct flushes due;
+    due = rapilog.flushes[number]; /* an answer may make the engine ask again */
     rapilog.flushes[number].count = 0;
     for (uint32_t i = 0; i < due.count; i++)
         engine_disk_done(&rapilog.engine, number, due.id[i], BLOCK_OK, now_ns());

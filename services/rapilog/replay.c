@@ -125,7 +125,9 @@ static void note_halves(struct engine *engine, uint64_t identity, uint64_t halve
 static void note_pending(struct engine *engine, const uint64_t halves[2])
 {
     struct journal *journal = &engine->journal;
-    uint32_t older = halves[0] < halves[1] ? 0 : 1;
+    uint32_t older = 1;
+    if (halves[0] < halves[1])
+        older = 0;
     for (uint32_t i = 0; i < 2; i++) {
         uint64_t sequence = halves[i == 0 ? older : 1 - older];
         if (sequence <= journal->placed)

@@ -12,7 +12,7 @@ enum monitor_queue { QUEUE_INPUT, QUEUE_OUTPUT };
 static bool is_line(const struct virtio_monitor *monitor, const char *command)
 {
     return monitor->length == strlen(command) &&
-           memcmp(monitor->line, command, monitor->length) == 0;
+           strncmp(monitor->line, command, monitor->length) == 0;
 }
 
 static void obey(struct virtio_monitor *monitor)
