@@ -1,6 +1,6 @@
 /*
- * The dump area: what is on that partition, and how it is recognized. Pure: no I/O, no state; journal.c writes it,
- * replay.c reads it.
+ * The dump area: what is on that partition, and how it is recognized. Pure: no I/O, no state; dumping.c and
+ * journal.c write it, replay.c reads it.
  *
  * In blocks of 4 KiB:
  *

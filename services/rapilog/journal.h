@@ -52,6 +52,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define JOURNAL_RETRY_NS UINT64_C(10000000) /* after an error; what fails again waits longer */
+
 struct engine;
 struct engine_volume;
 
@@ -135,7 +137,7 @@ uint64_t journal_unflushed_limit(const struct engine *engine);
 /* Mains lost: everything acknowledged is on stable storage. DRAINING: and in place, and the dump area says so. */
 bool journal_finished(const struct engine *engine);
 
-/* ---- Between journal.c and replay.c ---- */
+/* ---- Between journal.c, dumping.c and replay.c ---- */
 
 struct engine_volume *journal_disk(struct engine *engine);
 struct dump_descriptor *journal_descriptor(const struct engine *engine, uint32_t chunk);
@@ -143,9 +145,16 @@ struct dump_super *journal_super(const struct engine *engine, uint32_t copy);
 /* Reads or writes whole blocks of the dump area; memory: within the engine's. Counts in in_flight. */
 void journal_send(struct engine *engine, uint32_t operation, uint64_t block, const void *memory,
                   uint32_t blocks);
-/* The next piece of the epoch's blocks that lie one after the other in memory, from `issued` on: how many. */
-uint32_t journal_piece(const struct engine *engine, uint32_t issued, uint8_t **memory);
 bool journal_all_placed(const struct engine *engine);
+/* The list of the next epoch: all that is in the buffer (mode held), or what has just been sealed. `entries` was 0. */
+void dumping_list_everything(struct engine *engine);
+void dumping_list_domain(struct engine *engine);
+/* What is on the list becomes the next epoch; it is WRITING from now on. */
+void dumping_begin(struct engine *engine, uint64_t now);
+/* The stages WRITING, FLUSHING and RETRYING; true when something has changed. */
+bool dumping_step_writing(struct engine *engine, uint64_t now);
+bool dumping_step_flushing(struct engine *engine, uint64_t now);
+bool dumping_step_retrying(struct engine *engine, uint64_t now);
 void replay_open(struct engine *engine);
 /* The stages of the start; true when something has changed. */
 bool replay_step(struct engine *engine, uint64_t now);

@@ -17,7 +17,6 @@
 #include <string.h>
 
 #define KIB 1024u
-#define RETRY_NS UINT64_C(10000000)
 
 static void refuse(struct engine *engine, const char *why)
 {
@@ -40,7 +39,7 @@ static void read_later(struct engine *engine, uint64_t now)
     journal->failing = true;
     journal->failed = false;
     journal->unread = true;
-    journal->retry_at = now + RETRY_NS;
+    journal->retry_at = now + JOURNAL_RETRY_NS;
 }
 
 void replay_open(struct engine *engine)

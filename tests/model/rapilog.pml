@@ -10,7 +10,7 @@
  *
  * Modes: (none)     held: epochs of one volume, the next one written while the former is flushed
  *        -DSTRICT   held with strict_order: an epoch is flushed before the next one is written
- *        -DORDERED  held ordered (journal.c, replay.c): the two blocks may lie on different volumes; an epoch goes to a
+ *        -DORDERED  held ordered (journal.c, dumping.c, replay.c): the two blocks may lie on different volumes; an epoch goes to a
  *                   dump area first, and in place when it is flushed there
  *
  * Shown, for every interleaving:
