@@ -1,9 +1,8 @@
 /* The world of the crash-point test; see crash_world.h. */
 #include "crash_world.h"
 
-#include <quoll/quoll.h>
-#include <stdarg.h>
-#include <stdio.h>
+#include "world_parts.h"
+
 #include <string.h>
 
 #define SMALL_SUBSETS 10u /* up to so many unflushed sectors, all subsets are tried */
@@ -47,63 +46,16 @@ static struct {
     uint64_t acknowledged[WORLD_SECTORS];
     uint32_t errors, returns;
     bool ended, drained;
-    const char *trouble;
 
-    struct { /* MISTAKE_ACKNOWLEDGE_BEFORE_COPY */
-        uint32_t volume, count;
-        uint64_t number, sector;
-        uint8_t data[WORLD_SECTORS * BLOCK_SECTOR];
-    } late;
+    struct late_write late;
 } world;
 
 static struct engine engine;
 static struct rapilog_gauges gauges;
 static const struct world_scenario *scenario;
 static enum world_mistake mistake;
-static char message[200];
-uint64_t world_cuts;
-
-static void __attribute__((format(printf, 1, 2))) trouble(const char *format, ...)
-{
-    va_list arguments;
-    if (world.trouble != NULL)
-        return;
-    va_start(arguments, format);
-    vsnprintf(message, sizeof(message), format, arguments);
-    va_end(arguments);
-    world.trouble = message;
-}
-
-/* ---- Stamps ---- */
-
-static void stamp_fill(uint8_t *memory, uint32_t count, uint64_t stamp)
-{
-    for (size_t at = 0; at < (size_t)count * BLOCK_SECTOR; at += sizeof(stamp))
-        memcpy(memory + at, &stamp, sizeof(stamp));
-}
-
-static uint64_t stamp_of(const uint8_t *sector)
-{
-    uint64_t first, last;
-    memcpy(&first, sector, sizeof(first));
-    memcpy(&last, sector + BLOCK_SECTOR - sizeof(last), sizeof(last));
-    if (first != last)
-        trouble("a sector consists of two versions");
-    return first;
-}
 
 /* ---- What the engine asks for ---- */
-
-void quoll_log(const char *format, ...) {}
-
-size_t quoll_format(char *buffer, size_t size, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    int length = vsnprintf(buffer, size, format, arguments);
-    va_end(arguments);
-    return (size_t)length;
-}
 
 static uint64_t disk_has(uint32_t sector)
 {
@@ -200,10 +152,6 @@ void engine_port_drained(void)
 
 /* ---- Mistakes: wrapped around the buffer by the linker ---- */
 
-uint32_t __real_buffer_write(struct buffer *buffer, uint32_t volume, uint64_t number,
-                             uint64_t sector, uint32_t count, const uint8_t *data, bool promise);
-uint32_t __wrap_buffer_write(struct buffer *buffer, uint32_t volume, uint64_t number,
-                             uint64_t sector, uint32_t count, const uint8_t *data, bool promise);
 bool __real_buffer_flush_begin(struct buffer *buffer, uint32_t volume);
 bool __wrap_buffer_flush_begin(struct buffer *buffer, uint32_t volume);
 bool __real_buffer_seal(struct buffer *buffer, uint32_t volume, uint32_t parts);
@@ -216,15 +164,7 @@ uint32_t __wrap_buffer_write(struct buffer *buffer, uint32_t volume, uint64_t nu
 {
     if (mistake != MISTAKE_ACKNOWLEDGE_BEFORE_COPY || !promise)
         return __real_buffer_write(buffer, volume, number, sector, count, data, promise);
-    if (world.late.count != 0)
-        (void)__real_buffer_write(buffer, world.late.volume, world.late.number, world.late.sector,
-                                  world.late.count, world.late.data, true);
-    world.late.volume = volume;
-    world.late.number = number;
-    world.late.sector = sector;
-    world.late.count = count;
-    memcpy(world.late.data, data, (size_t)count * BLOCK_SECTOR);
-    return count;
+    return late_write(&world.late, buffer, volume, number, sector, count, data);
 }
 
 bool __wrap_buffer_flush_begin(struct buffer *buffer, uint32_t volume)
@@ -364,6 +304,8 @@ void world_do(const struct world_choice *choice)
         world.ended = world.drained = false;
         engine_mains_back(&engine);
         break;
+    case CHOICE_RESTART:
+        break; /* not in this world */
     }
     step();
 }
@@ -394,6 +336,7 @@ void world_begin(const struct world_scenario *with, enum world_mistake planted)
 {
     scenario = with;
     mistake = planted;
+    world_trouble = NULL;
     memset(&world, 0, sizeof(world));
     world.now = 1;
     const struct engine_setup setup = {
@@ -430,18 +373,6 @@ void world_restore(const void *snapshot)
 {
     memcpy(&engine, snapshot, ENGINE_SIZE);
     memcpy(&world, (const uint8_t *)snapshot + ENGINE_SIZE, sizeof(world));
-}
-
-static uint64_t hash_words(uint64_t hash, const void *memory, size_t size)
-{
-    const uint8_t *bytes = memory;
-    for (size_t at = 0; at + sizeof(uint64_t) <= size; at += sizeof(uint64_t)) {
-        uint64_t word;
-        memcpy(&word, bytes + at, sizeof(word));
-        hash = (hash ^ word) * UINT64_C(0x100000001b3);
-        hash ^= hash >> 29;
-    }
-    return hash;
 }
 
 uint64_t world_hash(void)
@@ -514,9 +445,7 @@ static void check_reads(void)
             trouble("after a restart sector %u reads as version %lu although %lu was acknowledged",
                     sector, (unsigned long)seen, (unsigned long)world.acknowledged[sector]);
     }
-    const char *found = world.trouble;
     world_restore(snapshot);
-    world.trouble = found;
 }
 
 /* What of an epoch is visible, all earlier ones must be. */
@@ -572,7 +501,7 @@ const char *world_check(void)
     check_reads();
     if (world.ended || scenario->expect_prefix)
         check_cuts();
-    return world.trouble;
+    return world_trouble;
 }
 
 const char *world_check_end(void)
@@ -584,5 +513,5 @@ const char *world_check_end(void)
             trouble("operation %u was never answered", i);
     if (!world.ended && engine.buffer.slots != 0)
         trouble("the drain stands still with %u slots in the buffer", engine.buffer.slots);
-    return world.trouble;
+    return world_trouble;
 }

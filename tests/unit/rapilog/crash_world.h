@@ -1,6 +1,5 @@
 /*
- * A small closed world around RapiLog's engine, in which every order of events can be tried: one client, one disk with a
- * volatile cache, and time. It is deterministic and can be copied, so that an explorer (test_crash.c) can go back.
+ * A small closed world around RapiLog's engine, (world.h): one client, one disk with a volatile cache, and time.
  *
  * The disk is as mean as the block protocol allows:
  *   - requests in flight complete in any order; a write in flight at a power cut may be on the medium, or any of its sectors
@@ -12,19 +11,17 @@
  *
  * The client is mean as well: it scribbles over a write's memory as soon as the write is answered.
  *
- * A sector's content is its *stamp*, the number of the client's operation that wrote it; 0 at the start. Later
- * operations have larger stamps, and the engine takes a client's writes in order, so "at least as new" is >=.
+ * Later operations have larger stamps, and the engine takes a client's writes in order, so "at least as new" is >=.
  */
 #ifndef CRASH_WORLD_H
 #define CRASH_WORLD_H
 
-#include "engine.h"
+#include "world.h"
 
 #define WORLD_SECTORS 24u
 #define WORLD_SLOTS 6u
 #define WORLD_BUCKETS 4u
 #define WORLD_OPERATIONS 8u
-#define WORLD_COMMANDS 24u
 #define WORLD_CACHED 256u
 
 struct world_operation {
@@ -45,46 +42,5 @@ struct world_scenario {
     bool drain;          /* a clean end ("drain") instead of loss of mains */
     uint32_t returns;    /* so many times the mains come back after they were lost */
 };
-
-/* Mistakes that can be planted, to see that the checks find them. */
-enum world_mistake {
-    MISTAKE_NONE,
-    MISTAKE_ACKNOWLEDGE_BEFORE_COPY,
-    MISTAKE_RELEASE_BEFORE_FLUSH,
-    MISTAKE_COALESCE_INTO_DRAINING,
-    MISTAKE_FORGET_REFUSED,
-};
-
-enum world_choice_kind {
-    CHOICE_OPERATION,
-    CHOICE_COMPLETE,
-    CHOICE_REFUSE,
-    CHOICE_TIME,
-    CHOICE_END,
-    CHOICE_BACK /* the mains */
-};
-
-struct world_choice {
-    enum world_choice_kind kind;
-    uint32_t command;
-};
-#define WORLD_CHOICES (2 * WORLD_COMMANDS + 4)
-
-void world_begin(const struct world_scenario *scenario, enum world_mistake mistake);
-/* What can happen next. */
-uint32_t world_choices(struct world_choice choices[WORLD_CHOICES]);
-void world_do(const struct world_choice *choice);
-
-size_t world_size(void);
-void world_save(void *snapshot);
-void world_restore(const void *snapshot);
-uint64_t world_hash(void);
-
-/* Checks everything that must hold at this instant. NULL: all is well. */
-const char *world_check(void);
-/* When nothing more can happen. */
-const char *world_check_end(void);
-/* Power cuts tried so far: subsets of what was not flushed. */
-extern uint64_t world_cuts;
 
 #endif

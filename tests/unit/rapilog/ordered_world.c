@@ -2,10 +2,8 @@
 #include "ordered_world.h"
 
 #include "kept.h"
+#include "world_parts.h"
 
-#include <quoll/quoll.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,18 +23,6 @@
 
 static uint8_t (*content)[BLOCK_SECTOR];
 static uint32_t content_count, content_table[2 * CONTENTS];
-
-static uint64_t hash_words(uint64_t hash, const void *memory, size_t size)
-{
-    const uint8_t *bytes = memory;
-    for (size_t at = 0; at + sizeof(uint64_t) <= size; at += sizeof(uint64_t)) {
-        uint64_t word;
-        memcpy(&word, bytes + at, sizeof(word));
-        hash = (hash ^ word) * UINT64_C(0x100000001b3);
-        hash ^= hash >> 29;
-    }
-    return hash;
-}
 
 static uint32_t content_of(const uint8_t *sector)
 {
@@ -94,50 +80,16 @@ static struct {
         after[WORLD_OPERATIONS]; /* so many writes before it were acknowledged when it was made */
     uint32_t answered;           /* writes */
     bool ended, drained;
-    const char *trouble;
-    struct {
-        uint32_t volume, count;
-        uint64_t number, sector;
-        uint8_t data[8 * BLOCK_SECTOR];
-    } late; /* MISTAKE_ACKNOWLEDGE_BEFORE_COPY */
+    struct late_write late;
 } world;
 
 static struct engine engine;
 static struct rapilog_gauges gauges;
 static const struct world_scenario *scenario;
 static enum world_mistake mistake;
-static char message[240];
 
 static uint32_t image[DISK_SECTORS];
-uint64_t world_cuts, world_recoveries;
-
-static void __attribute__((format(printf, 1, 2))) trouble(const char *format, ...)
-{
-    va_list arguments;
-    if (world.trouble != NULL)
-        return;
-    va_start(arguments, format);
-    vsnprintf(message, sizeof(message), format, arguments);
-    va_end(arguments);
-    world.trouble = message;
-}
-
-/* A sector's stamp is the number of the write that made it; 0 at the start. */
-static void stamp_fill(uint8_t *memory, uint32_t count, uint64_t stamp)
-{
-    for (size_t at = 0; at < (size_t)count * BLOCK_SECTOR; at += sizeof(stamp))
-        memcpy(memory + at, &stamp, sizeof(stamp));
-}
-
-static uint64_t stamp_of(const uint8_t *sector)
-{
-    uint64_t first, last;
-    memcpy(&first, sector, sizeof(first));
-    memcpy(&last, sector + BLOCK_SECTOR - sizeof(last), sizeof(last));
-    if (first != last)
-        trouble("a sector consists of two versions");
-    return first;
-}
+uint64_t world_recoveries;
 
 /* ---- The disk ---- */
 
@@ -248,17 +200,6 @@ static void complete(uint32_t number, bool ok)
 
 /* ---- What the engine asks for ---- */
 
-void quoll_log(const char *format, ...) {}
-
-size_t quoll_format(char *buffer, size_t size, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    int length = vsnprintf(buffer, size, format, arguments);
-    va_end(arguments);
-    return (size_t)length;
-}
-
 void engine_port_complete(uint32_t volume, uint64_t id, enum block_status status)
 {
     if (world.ended && !scenario->drain)
@@ -283,10 +224,6 @@ void engine_port_drained(void)
 
 /* ---- Mistakes: wrapped around the engine's parts by the linker ---- */
 
-uint32_t __real_buffer_write(struct buffer *buffer, uint32_t volume, uint64_t number,
-                             uint64_t sector, uint32_t count, const uint8_t *data, bool promise);
-uint32_t __wrap_buffer_write(struct buffer *buffer, uint32_t volume, uint64_t number,
-                             uint64_t sector, uint32_t count, const uint8_t *data, bool promise);
 bool __real_buffer_seal_for_dump(struct buffer *buffer, uint32_t volume, uint64_t number);
 bool __wrap_buffer_seal_for_dump(struct buffer *buffer, uint32_t volume, uint64_t number);
 bool __real_engine_send(struct engine *with, struct engine_volume *volume,
@@ -299,15 +236,7 @@ uint32_t __wrap_buffer_write(struct buffer *buffer, uint32_t volume, uint64_t nu
 {
     if (mistake != MISTAKE_ACKNOWLEDGE_BEFORE_COPY || !promise)
         return __real_buffer_write(buffer, volume, number, sector, count, data, promise);
-    if (world.late.count != 0)
-        (void)__real_buffer_write(buffer, world.late.volume, world.late.number, world.late.sector,
-                                  world.late.count, world.late.data, true);
-    world.late.volume = volume;
-    world.late.number = number;
-    world.late.sector = sector;
-    world.late.count = count;
-    memcpy(world.late.data, data, (size_t)count * BLOCK_SECTOR);
-    return count;
+    return late_write(&world.late, buffer, volume, number, sector, count, data);
 }
 
 bool __wrap_buffer_seal_for_dump(struct buffer *buffer, uint32_t volume, uint64_t number)
@@ -439,7 +368,7 @@ static void ask_again(void)
 void world_do(const struct world_choice *choice)
 {
     switch (choice->kind) {
-    case CHOICE_WRITE:
+    case CHOICE_OPERATION:
         world.after[world.next] = newest_acknowledged();
         submit(world.next++);
         break;
@@ -486,7 +415,7 @@ uint32_t world_choices(struct world_choice choices[WORLD_CHOICES])
 {
     uint32_t count = 0;
     if (may_write())
-        choices[count++] = (struct world_choice){CHOICE_WRITE, 0};
+        choices[count++] = (struct world_choice){CHOICE_OPERATION, 0};
     for (uint32_t i = 0; i < WORLD_COMMANDS; i++) {
         const struct command *command = &world.command[i];
         if (!command->used)
@@ -605,17 +534,13 @@ static const struct result *recover(void)
     world_save(snapshot);
     mistake = MISTAKE_NONE;
     start_on_image(0, 0, (uint32_t)(key >> 40) % 16, again);
-    const char *found = world.trouble;
     start_on_image((uint32_t)(key >> 44) % 4, (uint32_t)(key >> 48), UINT32_MAX, result->stamp);
-    found = found != NULL ? found : world.trouble;
-    for (uint32_t place = 0; place < SECTORS && found == NULL; place++)
+    for (uint32_t place = 0; place < SECTORS && world_trouble == NULL; place++)
         if (stamp_of(content[image[place]]) != result->stamp[place])
             trouble("after a start, sector %u was read as version %u and then put in place as %lu",
                     place, result->stamp[place], (unsigned long)stamp_of(content[image[place]]));
-    found = found != NULL ? found : world.trouble;
     mistake = planted;
     world_restore(snapshot);
-    world.trouble = world.trouble != NULL ? world.trouble : found;
     result->key = key;
     return result;
 }
@@ -732,7 +657,7 @@ static void check_cuts(void)
     uint32_t count = collect_units(units);
     uint32_t cuts = count <= SMALL_SUBSETS ? 1u << count : 3 * count + 1 + RANDOM_SUBSETS;
     uint32_t random = 1;
-    for (uint32_t cut = 0; cut < cuts && world.trouble == NULL; cut++) {
+    for (uint32_t cut = 0; cut < cuts && world_trouble == NULL; cut++) {
         memcpy(image, world.durable, sizeof(image));
         for (uint32_t i = 0; i < count; i++) {
             random = random * 1664525u + 1013904223u;
@@ -759,7 +684,7 @@ const char *world_check(void)
 {
     check_reads();
     check_cuts();
-    return world.trouble;
+    return world_trouble;
 }
 
 const char *world_check_end(void)
@@ -770,7 +695,7 @@ const char *world_check_end(void)
         trouble("a write was never answered");
     if (!world.ended && engine.buffer.slots != 0)
         trouble("the drain stands still with %u slots in the buffer", engine.buffer.slots);
-    return world.trouble;
+    return world_trouble;
 }
 
 /* ---- Begin ---- */
@@ -780,6 +705,7 @@ void world_begin(const struct world_scenario *with, enum world_mistake planted)
     static const uint8_t zero[BLOCK_SECTOR];
     scenario = with;
     mistake = planted;
+    world_trouble = NULL;
     (void)content_of(zero);
     if (results != NULL)
         memset(results, 0, RESULTS * sizeof(results[0]));

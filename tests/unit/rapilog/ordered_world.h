@@ -1,5 +1,5 @@
 /*
- * A small closed world around RapiLog's engine with a dump area, in which every order of events can be tried: one client with two
+ * A small closed world around RapiLog's engine with a dump area (world.h): one client with two
  * volumes, one disk with both and the dump area, and time. Like crash_world.h, from which it takes the meanness of client and disk;
  * here the disk has real contents, since what the dump area holds after a power cut is read again by a new engine.
  *
@@ -15,13 +15,12 @@
 #ifndef ORDERED_WORLD_H
 #define ORDERED_WORLD_H
 
-#include "engine.h"
+#include "world.h"
 
 #define WORLD_VOLUMES 2u
 #define WORLD_SECTORS 16u /* of a volume */
 #define WORLD_SLOTS 8u
 #define WORLD_OPERATIONS 6u
-#define WORLD_COMMANDS 24u
 
 struct world_write {
     uint32_t volume, sector, count;
@@ -41,43 +40,7 @@ struct world_scenario {
     bool without_dump;  /* held only: there is no dump area */
 };
 
-enum world_mistake {
-    MISTAKE_NONE,
-    MISTAKE_ACKNOWLEDGE_BEFORE_COPY,
-    MISTAKE_DRAIN_OUT_OF_ORDER,
-    MISTAKE_FORGET_FLUSH,
-};
-
-enum world_choice_kind {
-    CHOICE_WRITE,
-    CHOICE_COMPLETE,
-    CHOICE_REFUSE,
-    CHOICE_TIME,
-    CHOICE_END,
-    CHOICE_BACK,
-    CHOICE_RESTART,
-};
-
-struct world_choice {
-    enum world_choice_kind kind;
-    uint32_t command;
-};
-#define WORLD_CHOICES (2 * WORLD_COMMANDS + 5)
-
-void world_begin(const struct world_scenario *scenario, enum world_mistake mistake);
-uint32_t world_choices(struct world_choice choices[WORLD_CHOICES]);
-void world_do(const struct world_choice *choice);
-
-size_t world_size(void);
-void world_save(void *snapshot);
-void world_restore(const void *snapshot);
-uint64_t world_hash(void);
-
-/* Checks everything that must hold at this instant, power cuts included. NULL: all is well. */
-const char *world_check(void);
-/* When nothing more can happen. */
-const char *world_check_end(void);
-/* Power cuts tried so far, and states of the disk from which an engine was started. */
-extern uint64_t world_cuts, world_recoveries;
+/* States of the disk from which an engine was started, so far. */
+extern uint64_t world_recoveries;
 
 #endif

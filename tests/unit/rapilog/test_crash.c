@@ -12,84 +12,26 @@
  * and at every end: all requests are answered, and the drain has ended. Planted mistakes show that the checks can fail.
  */
 #include "crash_world.h"
+#include "explore.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
 
-#define SEEN (1u << 20)
-#define DEEPEST 200u
-
-static uint64_t *seen;
-static uint8_t *stack;
-static uint64_t states;
-
-static bool is_new(void)
-{
-    uint64_t hash = world_hash() | 1;
-    uint32_t at = (uint32_t)(hash >> 20) % SEEN;
-    while (seen[at] != 0 && seen[at] != hash)
-        at = (at + 1) % SEEN;
-    bool new = seen[at] == 0;
-    seen[at] = hash;
-    return new;
-}
-
-/* Depth first; returns what is wrong in the first state where something is, or NULL. */
-static const char *explore(uint32_t depth)
-{
-    struct world_choice choices[WORLD_CHOICES];
-    const char *wrong = world_check();
-    if (wrong != NULL || !is_new())
-        return wrong;
-    states++;
-    assert_true(depth < DEEPEST && states < SEEN / 2);
-    uint32_t count = world_choices(choices);
-    uint8_t *snapshot = stack + depth * world_size();
-    world_save(snapshot);
-    bool goes_on = false;
-    for (uint32_t i = 0; i < count && wrong == NULL; i++) {
-        goes_on = goes_on || (choices[i].kind != CHOICE_END && choices[i].kind != CHOICE_BACK);
-        world_do(&choices[i]);
-        wrong = explore(depth + 1);
-        world_restore(snapshot);
-    }
-    if (wrong == NULL && !goes_on)
-        wrong = world_check_end();
-    return wrong;
-}
-
-static const char *explore_scenario(const struct world_scenario *scenario,
-                                    enum world_mistake mistake)
-{
-    memset(seen, 0, SEEN * sizeof(seen[0]));
-    states = 0;
-    world_cuts = 0;
-    world_begin(scenario, mistake);
-    return explore(0);
-}
-
 static void must_hold(const struct world_scenario *scenario)
 {
-    const char *wrong = explore_scenario(scenario, MISTAKE_NONE);
-    printf("    %s: %lu states, %lu power cuts\n", scenario->name, (unsigned long)states,
-           (unsigned long)world_cuts);
-    if (wrong != NULL)
-        fail_msg("%s: %s", scenario->name, wrong);
+    world_begin(scenario, MISTAKE_NONE);
+    explore_must_hold(scenario->name);
 }
 
 static void must_be_found(const struct world_scenario *scenario, enum world_mistake mistake)
 {
-    const char *wrong = explore_scenario(scenario, mistake);
-    if (wrong == NULL)
-        fail_msg("%s: the planted mistake was not found", scenario->name);
-    printf("    found: %s\n", wrong);
+    world_begin(scenario, mistake);
+    explore_must_find(scenario->name);
 }
 
 /* ---- Workloads ---- */
@@ -207,67 +149,40 @@ static void mains_that_come_back_change_nothing(void **state)
 
 /* ---- Random walks: workloads too long for every order ---- */
 
-static uint32_t random_state;
-
-static uint32_t choose(uint32_t below)
-{
-    random_state = random_state * 1664525u + 1013904223u;
-    return (random_state >> 8) % below;
-}
-
 static struct world_scenario random_scenario(void)
 {
     struct world_scenario scenario = {
         .name = "random walk",
         .operations = WORLD_OPERATIONS,
-        .slot_limit = choose(5),
-        .errors = choose(2) * choose(6),
-        .through = choose(5) == 0,
-        .strict = choose(3) == 0,
-        .late_reads = choose(2) == 0,
-        .drain = choose(4) == 0,
+        .slot_limit = explore_choose(5),
+        .errors = explore_choose(2) * explore_choose(6),
+        .through = explore_choose(5) == 0,
+        .strict = explore_choose(3) == 0,
+        .late_reads = explore_choose(2) == 0,
+        .drain = explore_choose(4) == 0,
     };
-    scenario.returns = scenario.drain ? 0 : choose(4);
+    scenario.returns = scenario.drain ? 0 : explore_choose(4);
     for (uint32_t i = 0; i < WORLD_OPERATIONS; i++) {
         static const enum block_operation kinds[] = {BLOCK_WRITE, BLOCK_WRITE, BLOCK_WRITE,
                                                      BLOCK_READ, BLOCK_FLUSH};
         struct world_operation *operation = &scenario.operation[i];
-        operation->kind = kinds[choose(5)];
+        operation->kind = kinds[explore_choose(5)];
         if (operation->kind == BLOCK_FLUSH)
             continue;
-        operation->sector = choose(WORLD_SECTORS);
-        operation->count = 1 + choose(WORLD_SECTORS - operation->sector);
+        operation->sector = explore_choose(WORLD_SECTORS);
+        operation->count = 1 + explore_choose(WORLD_SECTORS - operation->sector);
     }
     return scenario;
-}
-
-/* Loss of mains comes once in a while, everything else as chance has it. */
-static const char *random_walk(void)
-{
-    struct world_choice choices[WORLD_CHOICES];
-    for (uint32_t step = 0; step < 1000; step++) {
-        const char *wrong = world_check();
-        uint32_t count = world_choices(choices);
-        if (wrong != NULL)
-            return wrong;
-        if (count == 0)
-            return world_check_end();
-        uint32_t which = choose(count);
-        if (choices[which].kind == CHOICE_END && count > 1 && choose(8) != 0)
-            which = choose(count - 1); /* it is the last one */
-        world_do(&choices[which]);
-    }
-    return "the drain never ends";
 }
 
 static void random_walks_lose_nothing(void **state)
 {
     world_cuts = 0;
     for (uint32_t seed = 1; seed <= 4000; seed++) {
-        random_state = seed * 2654435761u;
+        explore_seed(seed);
         const struct world_scenario scenario = random_scenario();
         world_begin(&scenario, MISTAKE_NONE);
-        const char *wrong = random_walk();
+        const char *wrong = explore_walk(1);
         if (wrong != NULL)
             fail_msg("random walk with seed %u: %s", seed, wrong);
     }
@@ -325,10 +240,8 @@ int main(void)
         cmocka_unit_test(coalescing_into_what_the_drain_has_taken_is_found),
         cmocka_unit_test(forgetting_what_the_disk_refused_is_found),
     };
-    seen = calloc(SEEN, sizeof(seen[0]));
-    stack = malloc(DEEPEST * world_size());
+    explore_init();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    free(stack);
-    free(seen);
+    explore_exit();
     return failed;
 }

@@ -10,6 +10,7 @@
  *
  * Planted mistakes show that the checks can fail.
  */
+#include "explore.h"
 #include "ordered_world.h"
 
 #include <setjmp.h>
@@ -17,135 +18,47 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
 
-#define SEEN (1u << 19)
-#define DEEPEST 120u
-
-static uint64_t *seen;
-static uint8_t *stack;
-static uint64_t states;
-
-static bool is_new(void)
-{
-    uint64_t hash = world_hash() | 1;
-    uint32_t at = (uint32_t)(hash >> 20) % SEEN;
-    while (seen[at] != 0 && seen[at] != hash)
-        at = (at + 1) % SEEN;
-    bool new = seen[at] == 0;
-    seen[at] = hash;
-    return new;
-}
-
-/* Depth first; returns what is wrong in the first state where something is, or NULL. */
-static const char *explore(uint32_t depth)
-{
-    struct world_choice choices[WORLD_CHOICES];
-    if (!is_new())
-        return NULL;
-    const char *wrong = world_check();
-    if (wrong != NULL)
-        return wrong;
-    states++;
-    assert_true(depth < DEEPEST && states < SEEN / 2);
-    uint32_t count = world_choices(choices);
-    uint8_t *snapshot = stack + depth * world_size();
-    world_save(snapshot);
-    bool goes_on = false;
-    for (uint32_t i = 0; i < count && wrong == NULL; i++) {
-        goes_on = goes_on || (choices[i].kind != CHOICE_END && choices[i].kind != CHOICE_BACK &&
-                              choices[i].kind != CHOICE_RESTART);
-        world_do(&choices[i]);
-        wrong = explore(depth + 1);
-        world_restore(snapshot);
-    }
-    if (wrong == NULL && !goes_on)
-        wrong = world_check_end();
-    return wrong;
-}
-
-static const char *explore_scenario(const struct world_scenario *scenario,
-                                    enum world_mistake mistake)
-{
-    memset(seen, 0, SEEN * sizeof(seen[0]));
-    states = 0;
-    world_cuts = 0;
-    world_recoveries = 0;
-    world_begin(scenario, mistake);
-    return explore(0);
-}
-
 static void must_hold(const struct world_scenario *scenario)
 {
-    const char *wrong = explore_scenario(scenario, MISTAKE_NONE);
-    printf("    %s: %lu states, %lu power cuts, %lu different disks to start from\n",
-           scenario->name, (unsigned long)states, (unsigned long)world_cuts,
-           (unsigned long)world_recoveries);
-    if (wrong != NULL)
-        fail_msg("%s: %s", scenario->name, wrong);
+    world_recoveries = 0;
+    world_begin(scenario, MISTAKE_NONE);
+    explore_must_hold(scenario->name);
+    printf("        %lu different disks to start from\n", (unsigned long)world_recoveries);
 }
 
 static void must_be_found(const struct world_scenario *scenario, enum world_mistake mistake)
 {
-    const char *wrong = explore_scenario(scenario, mistake);
-    if (wrong == NULL)
-        fail_msg("%s: the planted mistake was not found", scenario->name);
-    printf("    found: %s\n", wrong);
+    world_begin(scenario, mistake);
+    explore_must_find(scenario->name);
 }
 
 /* ---- Random walks: workloads too long for every order ---- */
-
-static uint32_t random_state;
-
-static uint32_t choose(uint32_t below)
-{
-    random_state = random_state * 1664525u + 1013904223u;
-    return (random_state >> 8) % below;
-}
 
 static struct world_scenario random_scenario(void)
 {
     struct world_scenario scenario = {
         .name = "random walk",
         .writes = WORLD_OPERATIONS,
-        .held = choose(3) == 0,
-        .slow_in_place = choose(2) == 0,
-        .through = choose(5) == 0,
-        .drain = choose(5) == 0,
-        .errors = choose(2) * choose(5),
-        .returns = choose(3),
-        .restarts = choose(2) * choose(8),
+        .held = explore_choose(3) == 0,
+        .slow_in_place = explore_choose(2) == 0,
+        .through = explore_choose(5) == 0,
+        .drain = explore_choose(5) == 0,
+        .errors = explore_choose(2) * explore_choose(5),
+        .returns = explore_choose(3),
+        .restarts = explore_choose(2) * explore_choose(8),
     };
     for (uint32_t i = 0; i < WORLD_OPERATIONS; i++) {
         struct world_write *write = &scenario.write[i];
-        write->volume = choose(WORLD_VOLUMES);
-        write->count = 1 + choose(3);
-        write->sector = choose(WORLD_SECTORS / 8) * 8 + choose(6);
+        write->volume = explore_choose(WORLD_VOLUMES);
+        write->count = 1 + explore_choose(3);
+        write->sector = explore_choose(WORLD_SECTORS / 8) * 8 + explore_choose(6);
     }
     if (scenario.drain)
         scenario.returns = 0;
     return scenario;
-}
-
-static const char *random_walk(void)
-{
-    struct world_choice choices[WORLD_CHOICES];
-    for (uint32_t step = 0; step < 1000; step++) {
-        const char *wrong = choose(3) == 0 ? world_check() : NULL;
-        uint32_t count = world_choices(choices);
-        if (wrong != NULL)
-            return wrong;
-        if (count == 0)
-            return world_check_end();
-        uint32_t which = choose(count);
-        if (choices[which].kind == CHOICE_END && count > 1 && choose(8) != 0)
-            which = choose(count - 1);
-        world_do(&choices[which]);
-    }
-    return "the drain never ends";
 }
 
 static void random_walks_keep_order_and_promise(void **state)
@@ -153,10 +66,10 @@ static void random_walks_keep_order_and_promise(void **state)
     world_cuts = 0;
     world_recoveries = 0;
     for (uint32_t seed = 1; seed <= 600; seed++) {
-        random_state = seed * 2654435761u;
+        explore_seed(seed);
         const struct world_scenario scenario = random_scenario();
         world_begin(&scenario, MISTAKE_NONE);
-        const char *wrong = random_walk();
+        const char *wrong = explore_walk(3);
         if (wrong != NULL)
             fail_msg("random walk with seed %u: %s", seed, wrong);
     }
@@ -277,10 +190,8 @@ int main(void)
         cmocka_unit_test(draining_out_of_order_is_found),
         cmocka_unit_test(a_forgotten_flush_is_found),
     };
-    seen = calloc(SEEN, sizeof(seen[0]));
-    stack = malloc(DEEPEST * world_size());
+    explore_init();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    free(stack);
-    free(seen);
+    explore_exit();
     return failed;
 }
