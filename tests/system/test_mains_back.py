@@ -4,26 +4,15 @@ import re
 import time
 
 import rig
+import stored
 
-SYSTEM = '''
-power_fail: {powerkey: true, off_after: 4 s}
-disks: {disk0: {file: disk.img}}
-vms:
-  linux:
-    vcpus: 2
-    rapilog: {hold_up: 200 ms, memory: 16 MiB}
-    disks: [{disk: disk0, label: wal, filter: rapilog}]
-''' + rig.LINUX
-
-WRITER = r'''
-i=0; while true; do i=$((i+1)); printf '%0511d\n' $i | dd of=/dev/vda bs=512 seek=$i conv=fsync 2>/dev/null && echo "stored <$i>"; done
-'''
+SYSTEM = stored.system('{powerkey: true, off_after: 4 s}', ('linux', '200 ms', 'vcpus: 2'))
 
 
 def test():
-    wal, = rig.make_disk('disk.img', ('wal', 16))
+    wal = stored.make_disk()
     machine = rig.Machine(SYSTEM)
-    machine.type(WRITER)
+    machine.type(stored.WRITER)
     machine.read_until('stored <20>')
     for more in (40, 60):
         machine.qmp('system_powerdown')
@@ -35,11 +24,8 @@ def test():
         machine.read_until(f'stored <{max(more, before + 5)}>')
     machine.qmp('system_powerdown')
     result = machine.finish().expect_status(3).expect_log('everything acknowledged is on the disk')
-    stored = [int(number) for number in re.findall(r'stored <(\d+)>', result.out)]
-    for number in stored:
-        block = rig.read_sectors('disk.img', wal + number, 1)
-        rig.check(block == b'%0511d\n' % number, f'block {number} was acknowledged and is lost\n{result.show()}')
-    print(f'{len(stored)} blocks acknowledged, 0 lost; the mains came back twice')
+    count = stored.check(result, wal)
+    print(f'{count} blocks acknowledged, 0 lost; the mains came back twice')
 
 
 rig.main(test)

@@ -1,24 +1,12 @@
 #!/usr/bin/env python3
 """Other sources of the mains signal: an interrupt line of the device tree, and the level of a GPIO line; lost, back, lost."""
-import re
 import socket
 import time
 
 import rig
+import stored
 
-SYSTEM = '''
-power_fail: {POWER, off_after: 20 s}
-disks: {disk0: {file: disk.img}}
-vms:
-  linux:
-    vcpus: 2
-    rapilog: {hold_up: 900 ms, memory: 16 MiB}
-    disks: [{disk: disk0, label: wal, filter: rapilog}]
-''' + rig.LINUX
-
-WRITER = r'''
-i=0; while true; do i=$((i+1)); printf '%0511d\n' $i | dd of=/dev/vda bs=512 seek=$i conv=fsync 2>/dev/null && echo "stored <$i>"; done
-'''
+SYSTEM = stored.system('{POWER, off_after: 20 s}', ('linux', '900 ms', 'vcpus: 2'))
 
 # The interrupt of the last of QEMU's virtio transports, which nothing is attached to: SPI 16 + 31.
 LINE = 'interrupt: {compatible: "virtio,mmio", instance: 31}', 16 + 31
@@ -51,10 +39,10 @@ def device_of(machine, kind):
 
 def lose_and_regain(what, kind):
     power, number = what
-    wal, = rig.make_disk('disk.img', ('wal', 16))
+    wal = stored.make_disk()
     words = '-qtest', f'unix:{rig.path("pins")},server=on,wait=off', '-qtest-log', '/dev/null'
     machine = rig.Machine(SYSTEM.replace('POWER', power), *(f'--qemu-arg={word}' for word in words))
-    machine.type(WRITER)
+    machine.type(stored.WRITER)
     machine.read_until('stored <1>')
     pins, device = Pins(machine), device_of(machine, kind)
     pins.set(device, number, 0)
@@ -65,16 +53,12 @@ def lose_and_regain(what, kind):
     rig.check('the mains are back' not in machine.read_log(), 'the line is still active, but the VMs go on')
     pins.set(device, number, 0)
     machine.wait_for_log('the mains are back: the VMs go on')
-    before = len(re.findall(rb'stored', machine.out))
-    machine.read_until(f'stored <{before + 10}>')
+    stored.read_more(machine, 10)
     pins.set(device, number, 1)
     machine.wait_for_log('the machine goes off in 20000 ms')
     result = machine.kill()
-    stored = [int(number) for number in re.findall(r'stored <(\d+)>', result.out)]
-    for number in stored:
-        block = rig.read_sectors('disk.img', wal + number, 1)
-        rig.check(block == b'%0511d\n' % number, f'block {number} was acknowledged and is lost\n{result.show()}')
-    print(f'{power}: {len(stored)} blocks acknowledged, 0 lost')
+    count = stored.check(result, wal)
+    print(f'{power}: {count} blocks acknowledged, 0 lost')
 
 
 def test():
