@@ -156,10 +156,36 @@ static void vm_becomes(struct system *s, uint32_t vm, enum vm_state to, const ch
     raise(name("vm%u", vm, 0).text);
 }
 
+static void vms_go_off(struct system *s)
+{
+    for (uint32_t i = 0; i < VMS; i++)
+        vm_becomes(s, i, VM_OFF, "");
+}
+
 static void expect(const char *receive)
 {
     if (!twin_await(quoll_receive(receive), 10000))
         fail_msg("the supervisor does not raise %s", receive);
+}
+
+static struct name of_drain(const char *what, uint32_t drain)
+{
+    struct name result;
+    quoll_format(result.text, sizeof result.text, "%s%u", what, drain);
+    return result;
+}
+
+/* Of every drain: "mains" for "mains0" and "mains1". */
+static void raise_each(const char *channel)
+{
+    for (uint32_t i = 0; i < DRAINS; i++)
+        raise(of_drain(channel, i).text);
+}
+
+static void expect_each(const char *receive)
+{
+    for (uint32_t i = 0; i < DRAINS; i++)
+        expect(of_drain(receive, i).text);
 }
 
 static void expect_not(const char *receive)
@@ -194,8 +220,7 @@ static void when_all_vms_are_off_everything_is_drained_and_the_machine_goes_off(
     vm_becomes(&s, 0, VM_OFF, "");
     expect_not("drain0");
     vm_becomes(&s, 1, VM_OFF, "");
-    expect("drain0");
-    expect("drain1");
+    expect_each("drain");
     raise("drained1");
     expect_not("console-flush");
     raise("drained0");
@@ -209,10 +234,8 @@ static void a_failed_vm_is_named_with_its_reason(void **state)
     struct system s = set_up();
     vm_becomes(&s, 0, VM_FAILED, "the kernel is not a\nLinux Image");
     vm_becomes(&s, 1, VM_OFF, "");
-    expect("drain0");
-    expect("drain1");
-    raise("drained0");
-    raise("drained1");
+    expect_each("drain");
+    raise_each("drained");
     machine_goes_off_with(&s, "notice: off 1 VM db has failed: the kernel is not a?Linux Image\n");
     twin_destroy(s.twin);
 }
@@ -224,10 +247,8 @@ static void a_vm_whose_vmm_dies_counts_as_failed_and_the_other_goes_on(void **st
     assert_true(twin_await_log(s.twin, "VM rt has failed: its VMM has stopped", 10000));
     expect_not("drain0");
     vm_becomes(&s, 0, VM_OFF, "");
-    expect("drain0");
-    expect("drain1");
-    raise("drained0");
-    raise("drained1");
+    expect_each("drain");
+    raise_each("drained");
     machine_goes_off_with(&s, "notice: off 1 VM rt has failed: its VMM has stopped");
     twin_destroy(s.twin);
 }
@@ -244,8 +265,7 @@ static void at_loss_of_mains_the_vcpus_stop_before_the_drains_begin(void **state
         twin_is_suspended(s.vmm[0], 0)); /* the device thread may finish what is in flight */
     expect("mains1");
     expect_not("drain0");
-    raise("drained0");
-    raise("drained1");
+    raise_each("drained");
     machine_goes_off_with(&s, "notice: off 2 the mains were lost");
     twin_destroy(s.twin);
 }
@@ -253,10 +273,8 @@ static void at_loss_of_mains_the_vcpus_stop_before_the_drains_begin(void **state
 static void loss_of_mains_during_a_clean_end_hurries_the_rest(void **state)
 {
     struct system s = set_up();
-    vm_becomes(&s, 0, VM_OFF, "");
-    vm_becomes(&s, 1, VM_OFF, "");
-    expect("drain0");
-    expect("drain1");
+    vms_go_off(&s);
+    expect_each("drain");
     raise("drained0");
     mains_are(&s, true);
     expect("mains1");
@@ -279,8 +297,7 @@ static void mains_that_come_back_during_the_drain_let_everything_go_on(void **st
 {
     struct system s = set_up();
     mains_are(&s, true);
-    expect("mains0");
-    expect("mains1");
+    expect_each("mains");
     raise("drained0");
     mains_are(&s, false);
     expect("back0"); /* also the one that has drained already */
@@ -292,8 +309,7 @@ static void mains_that_come_back_during_the_drain_let_everything_go_on(void **st
     expect_running(&s, true);
     expect_not("console-flush");
     mains_are(&s, true); /* and once more, for good */
-    expect("mains0");
-    expect("mains1");
+    expect_each("mains");
     expect_running(&s, false);
     raise("drained0");
     expect_not("console-flush");
@@ -306,19 +322,15 @@ static void mains_lost_again_before_all_have_returned_are_lost_after_that(void *
 {
     struct system s = set_up();
     mains_are(&s, true);
-    expect("mains0");
-    expect("mains1");
+    expect_each("mains");
     mains_are(&s, false);
-    expect("back0");
-    expect("back1");
+    expect_each("back");
     mains_are(&s, true);
     raise("resumed0");
     expect_not("mains0");
     raise("resumed1");
-    expect("mains0");
-    expect("mains1");
-    raise("drained0");
-    raise("drained1");
+    expect_each("mains");
+    raise_each("drained");
     machine_goes_off_with(&s, "notice: off 2 the mains were lost");
     twin_destroy(s.twin);
 }
@@ -340,8 +352,7 @@ static void a_dead_drain_does_not_keep_the_others_from_going_on(void **state)
 {
     struct system s = set_up();
     mains_are(&s, true);
-    expect("mains0");
-    expect("mains1");
+    expect_each("mains");
     twin_kill(s.drain[0]);
     mains_are(&s, false);
     expect("back1");
@@ -355,20 +366,15 @@ static void with_time_to_stand_the_machine_waits_for_the_mains(void **state)
     struct system s = set_up_with(300000000, false);
     mains_are(&s, true);
     expect("mains0");
-    raise("drained0");
-    raise("drained1");
+    raise_each("drained");
     assert_true(twin_await_log(s.twin, "the machine goes off in 300 ms", 10000));
     mains_are(&s, false);
-    expect("back0");
-    expect("back1");
-    raise("resumed0");
-    raise("resumed1");
+    expect_each("back");
+    raise_each("resumed");
     expect_running(&s, true);
     mains_are(&s, true);
-    expect("mains0");
-    expect("mains1");
-    raise("drained0");
-    raise("drained1");
+    expect_each("mains");
+    raise_each("drained");
     machine_goes_off_with(&s, "notice: off 2 the mains were lost");
     twin_destroy(s.twin);
 }
@@ -376,15 +382,13 @@ static void with_time_to_stand_the_machine_waits_for_the_mains(void **state)
 static void mains_back_during_a_clean_end_let_it_end_cleanly(void **state)
 {
     struct system s = set_up();
-    vm_becomes(&s, 0, VM_OFF, "");
-    vm_becomes(&s, 1, VM_OFF, "");
+    vms_go_off(&s);
     expect("drain0");
     mains_are(&s, true);
     expect("mains0");
     mains_are(&s, false);
     expect_not("back0");
-    raise("drained0");
-    raise("drained1");
+    raise_each("drained");
     machine_goes_off_with(&s, "notice: off 0 all VMs powered off\n");
     twin_destroy(s.twin);
 }
@@ -416,8 +420,7 @@ static void a_drain_that_dies_while_it_drains_does_not_hang_the_end(void **state
 {
     struct system s = set_up();
     mains_are(&s, true);
-    expect("mains0");
-    expect("mains1");
+    expect_each("mains");
     raise("drained1");
     expect_not("console-flush");
     twin_kill(s.drain[0]);
@@ -428,11 +431,9 @@ static void a_drain_that_dies_while_it_drains_does_not_hang_the_end(void **state
 static void an_answer_before_the_question_does_not_count(void **state)
 {
     struct system s = set_up();
-    raise("drained0");
-    raise("drained1");
+    raise_each("drained");
     twin_wait(10);
-    vm_becomes(&s, 0, VM_OFF, "");
-    vm_becomes(&s, 1, VM_OFF, "");
+    vms_go_off(&s);
     expect("drain0");
     expect_not("console-flush");
     twin_destroy(s.twin);
@@ -443,8 +444,7 @@ static void a_console_that_does_not_answer_is_waited_for_only_so_long(void **sta
     struct system s = set_up();
     mains_are(&s, true);
     expect("mains0");
-    raise("drained0");
-    raise("drained1");
+    raise_each("drained");
     expect("console-flush");
     expect_machine_off(&s);
     twin_destroy(s.twin);
@@ -454,11 +454,9 @@ static void a_failed_component_makes_the_end_unclean(void **state)
 {
     struct system s = set_up();
     raise("fault");
-    vm_becomes(&s, 0, VM_OFF, "");
-    vm_becomes(&s, 1, VM_OFF, "");
+    vms_go_off(&s);
     expect("drain0");
-    raise("drained0");
-    raise("drained1");
+    raise_each("drained");
     machine_goes_off_with(&s, "notice: off 1 a component has failed");
     twin_destroy(s.twin);
 }
@@ -493,12 +491,9 @@ static void a_part_that_fails_too_often_is_given_up(void **state)
         expect_life(s.part[PART_DRIVER], 0, life);
     }
     raise("part0");
-    vm_becomes(&s, 0, VM_OFF, "");
-    vm_becomes(&s, 1, VM_OFF, "");
-    expect("drain0");
-    expect("drain1");
-    raise("drained0");
-    raise("drained1");
+    vms_go_off(&s);
+    expect_each("drain");
+    raise_each("drained");
     machine_goes_off_with(&s, "notice: off 1 nvme.disk0 has failed");
     assert_int_equal(twin_life(s.part[PART_DRIVER], 0), 7);
     twin_destroy(s.twin);
@@ -512,8 +507,7 @@ static void a_drain_that_is_restarted_is_told_again_what_to_do(void **state)
     raise("part2");
     expect("mains0");
     expect_life(s.drain[0], 0, 1);
-    raise("drained0");
-    raise("drained1");
+    raise_each("drained");
     machine_goes_off_with(&s, "notice: off 2 the mains were lost");
     twin_destroy(s.twin);
 }
@@ -528,8 +522,7 @@ static void a_vmm_that_fails_without_mains_begins_anew_when_they_are_back(void *
     assert_int_equal(twin_life(s.vmm[0], 0), 0);
     mains_are(&s, false);
     expect("back0");
-    raise("resumed0");
-    raise("resumed1");
+    raise_each("resumed");
     expect_life(s.vmm[0], 0, 1);
     twin_destroy(s.twin);
 }
@@ -556,8 +549,7 @@ static void nonsense_in_a_status_page_changes_nothing(void **state)
     raise("vm0");
     vm_becomes(&s, 1, VM_OFF, "");
     expect("drain0");
-    raise("drained0");
-    raise("drained1");
+    raise_each("drained");
     machine_goes_off_with(&s, "notice: off 1 VM db has failed: ");
     twin_destroy(s.twin);
 }
