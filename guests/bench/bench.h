@@ -60,7 +60,9 @@ void measure_traps(void);
 void measure_interrupts(uint32_t cpus);
 void measure_devices(void);
 void measure_one_core(void);
-/* virtio.c: round trips to the devices that there are */
+/* acknowledge.c */
+void measure_acknowledgement(void);
+/* devices.c: round trips to the devices that there are */
 void measure_entropy_device(void);
 void measure_entropy_one_core(void);
 void measure_disks(void);

@@ -6,6 +6,7 @@
  *     onecore    the same by one on this core, of lower priority
  *     pager      a VMM's paging and injection, by a VMM made for it
  *     disk       block requests                                     scale     exits of all CPUs, START and LENGTH
+ *     ack        until a disk answers writes, alone and in batches
  *     watch, neighbour, and with floating point watchfp, neighbourfp          START and LENGTH
  */
 #include "bench.h"
@@ -126,6 +127,8 @@ void guest_main(uint64_t device_tree)
         measure_injection();
     } else if (is_mode("disk")) {
         measure_disks();
+    } else if (is_mode("ack")) {
+        measure_acknowledgement();
     } else if (is_mode("scale")) {
         scale(cpus, times[0], times[1]);
     } else if (is_mode("watch") || is_mode("watchfp")) {

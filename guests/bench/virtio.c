@@ -1,23 +1,13 @@
 /*
- * Round trips through virtio devices (virtio 1.2, 4.2 "Virtio Over MMIO"): one request at a time in one queue, from its
- * notification to the guest's handler and back. The guest's memory is not cached (its MMU is off), so there is
- * nothing to clean; the device must see what is written, which QEMU's do.
+ * The benchmarks' virtio driver; see virtio.h. What it marks for the plugins (tests/bench): 3 the notification, 4 the
+ * interrupt taken, 5 served.
  */
-#include "bench.h"
+#include "virtio.h"
 
 #define SLOTS 32u
 #define STRIDE 0x200u
 #define FIRST_INTID 48u
-#define QUEUE_SIZE 8u
-#define ROUNDS 300u
 #define MAGIC 0x74726976u
-#define DEVICE_ENTROPY 4u
-#define DEVICE_BLOCK 2u
-#define BLOCK_BYTES 4096u
-#define BLOCK_READ 0u
-#define BLOCK_WRITE 1u
-#define SECTORS_USED 2048u /* of the disk, from its start */
-#define SECTOR 512u
 
 enum register_offset {
     MAGIC_VALUE = 0x00,
@@ -37,7 +27,6 @@ enum register_offset {
 };
 
 enum status_bit { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8 };
-enum descriptor_flag { NEXT = 1, DEVICE_WRITES = 2 };
 #define FEATURES_HIGH_VERSION_1 1u /* bit 32 */
 
 struct descriptor {
@@ -47,32 +36,28 @@ struct descriptor {
 };
 
 static struct {
-    struct descriptor descriptors[QUEUE_SIZE];
+    struct descriptor descriptors[VIRTIO_QUEUE_MOST];
     struct {
-        uint16_t flags, index, ring[QUEUE_SIZE], event;
+        uint16_t flags, index, ring[VIRTIO_QUEUE_MOST], event;
     } driver;
     struct {
         uint16_t flags, index;
         struct {
             uint32_t id, length;
-        } ring[QUEUE_SIZE];
+        } ring[VIRTIO_QUEUE_MOST];
         uint16_t event;
     } device __attribute__((aligned(8)));
 } queue __attribute__((aligned(4096)));
 
-static struct {
-    uint32_t type, reserved;
-    uint64_t sector;
-} header;
-static volatile uint8_t status;
-static uint8_t data[BLOCK_BYTES] __attribute__((aligned(4096)));
-
 static uint64_t base; /* of the open transport */
+static uint32_t size; /* of the queue */
 static volatile uint32_t interrupts;
 
 static void acknowledge(uint32_t intid)
 {
+    MARK(4);
     write32(base + INTERRUPT_ACK, read32(base + INTERRUPT_STATUS));
+    MARK(5);
     interrupts = interrupts + 1;
 }
 
@@ -82,8 +67,7 @@ static void write_address(uint32_t offset, const volatile void *address)
     write32(base + offset + 4, (uint32_t)((uint64_t)address >> 32));
 }
 
-/* Opens device number `number` of that type; false: there is none. */
-static bool open_device(uint32_t type, uint32_t number)
+bool virtio_open(uint32_t type, uint32_t number, uint32_t queue_size)
 {
     uint32_t slot = 0;
     for (;; slot++) {
@@ -97,6 +81,7 @@ static bool open_device(uint32_t type, uint32_t number)
         }
     }
     memset(&queue, 0, sizeof queue);
+    size = queue_size;
     write32(base + STATUS, 0);
     write32(base + STATUS, ACKNOWLEDGE | DRIVER);
     write32(base + DRIVER_FEATURES_SELECT, 1);
@@ -105,7 +90,7 @@ static bool open_device(uint32_t type, uint32_t number)
     write32(base + DRIVER_FEATURES, 0);
     write32(base + STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK);
     write32(base + QUEUE_SELECT, 0);
-    write32(base + QUEUE_NUMBER, QUEUE_SIZE);
+    write32(base + QUEUE_NUMBER, queue_size);
     write_address(QUEUE_DESCRIPTORS, queue.descriptors);
     write_address(QUEUE_DRIVER, &queue.driver);
     write_address(QUEUE_DEVICE, &queue.device);
@@ -116,29 +101,40 @@ static bool open_device(uint32_t type, uint32_t number)
     return true;
 }
 
-static void close_device(void)
+void virtio_close(void)
 {
     write32(base + STATUS, 0);
     serve_device = NULL;
 }
 
-static void describe(uint32_t index, const volatile void *place, uint32_t length, uint32_t flags)
+void virtio_describe(uint32_t index, const volatile void *place, uint32_t length, uint32_t flags)
 {
     queue.descriptors[index] =
         (struct descriptor){(uint64_t)place, length, (uint16_t)flags, (uint16_t)(index + 1)};
 }
 
-/* Sends the chain that begins at descriptor 0 and waits for the interrupt. */
-static void round_trip(bool asleep)
+void virtio_offer(uint32_t head)
 {
-    uint32_t before = interrupts;
-    queue.driver.ring[queue.driver.index % QUEUE_SIZE] = 0;
+    queue.driver.ring[queue.driver.index % size] = (uint16_t)head;
     sync();
     *(volatile uint16_t *)&queue.driver.index = (uint16_t)(queue.driver.index + 1);
-    sync();
+}
+
+/* Whether the device has given back up to `wanted`, and has said so. */
+static bool is_answered(uint32_t before, uint16_t wanted)
+{
+    return interrupts != before && *(volatile uint16_t *)&queue.device.index == wanted;
+}
+
+void virtio_round_trip(bool asleep)
+{
+    uint32_t before = interrupts;
+    uint16_t wanted = queue.driver.index;
     interrupts_off();
+    sync();
+    MARK(3);
     write32(base + QUEUE_NOTIFY, 0);
-    while (interrupts == before) {
+    while (!is_answered(before, wanted)) {
         if (asleep) {
             wait_for_interrupt();
         }
@@ -147,65 +143,4 @@ static void round_trip(bool asleep)
         interrupts_off();
     }
     interrupts_on();
-}
-
-static void measure_entropy(const char *name, bool asleep)
-{
-    if (!open_device(DEVICE_ENTROPY, 0)) {
-        return;
-    }
-    describe(0, data, 8, DEVICE_WRITES);
-    round_trip(asleep);
-    uint64_t start = counter();
-    for (uint32_t i = 0; i < ROUNDS; i++) {
-        round_trip(asleep);
-    }
-    result(name, counter() - start, ROUNDS);
-    close_device();
-}
-
-/* The CPU sleeps while the disk works, for as long as that takes; a plugin counts the instructions. */
-static void measure_disk(const char *name, uint32_t number, uint32_t type)
-{
-    uint64_t start = 0;
-    uint32_t wrong = 0;
-    if (!open_device(DEVICE_BLOCK, number)) {
-        return;
-    }
-    describe(0, &header, sizeof header, NEXT);
-    describe(1, data, sizeof data, type == BLOCK_READ ? NEXT | DEVICE_WRITES : NEXT);
-    describe(2, &status, 1, DEVICE_WRITES);
-    for (uint32_t i = 0; i <= ROUNDS; i++) {
-        if (i == 1) {
-            start = counter(); /* the first is not counted */
-            MARK(1);
-        }
-        header.type = type;
-        header.sector = i * (BLOCK_BYTES / SECTOR) % SECTORS_USED;
-        status = UINT8_MAX;
-        round_trip(true);
-        wrong += status != 0;
-    }
-    MARK(2);
-    result(wrong == 0 ? name : "disk_errors", counter() - start, ROUNDS);
-    close_device();
-}
-
-void measure_entropy_device(void)
-{
-    measure_entropy("device_irq_running", false);
-    measure_entropy("device_irq_sleeping", true);
-}
-
-void measure_entropy_one_core(void)
-{
-    measure_entropy("device_irq_one_core", true);
-}
-
-void measure_disks(void)
-{
-    measure_disk("block_write", 0, BLOCK_WRITE);
-    measure_disk("block_read", 0, BLOCK_READ);
-    measure_disk("rapilog_write", 1, BLOCK_WRITE);
-    measure_disk("rapilog_read", 1, BLOCK_READ);
 }

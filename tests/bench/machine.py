@@ -41,6 +41,14 @@ def run(command, seconds, what):
     return done.stdout
 
 
+def plugin(name):
+    """The QEMU plugin of that name in this folder; builds it."""
+    place, source = os.path.join(RESULTS, f'{name}.so'), os.path.join(ROOT, 'tests', 'bench', f'{name}.c')
+    if not os.path.exists(place) or os.path.getmtime(place) < os.path.getmtime(source):
+        run(['cc', '-shared', '-fPIC', '-O2', '-Wall', '-Wextra', '-Werror', '-o', place, source], 60, f'the plugin {name}')
+    return place
+
+
 def results(output, what):
     """{name: ns of one round} from the lines "bench NAME TICKS ROUNDS"."""
     if 'bench: done' not in output:

@@ -60,7 +60,7 @@ vms:
 
 
 def counting(marks):
-    return ['-icount', 'shift=0,sleep=off', '-plugin', f'{micro.plugin()},out={marks}']
+    return ['-icount', 'shift=0,sleep=off', '-plugin', f'{machine.plugin("count")},out={marks}']
 
 
 def on_bare(mode, marks=None, tree=False):

@@ -72,15 +72,6 @@ def make_disk(place):
                    check=True, stdout=subprocess.DEVNULL)
 
 
-def plugin():
-    """The plugin that counts instructions; builds it."""
-    place = os.path.join(machine.RESULTS, 'count.so')
-    source = os.path.join(machine.ROOT, 'tests', 'bench', 'count.c')
-    if not os.path.exists(place) or os.path.getmtime(place) < os.path.getmtime(source):
-        machine.run(['cc', '-shared', '-fPIC', '-O2', '-Wall', '-Wextra', '-Werror', '-o', place, source], 60, 'the counting plugin')
-    return place
-
-
 def read_marks(place):
     """[(mark, instructions until then, those outside of the guest)]"""
     with open(place, encoding='utf-8') as lines:
@@ -100,7 +91,7 @@ def disks(icount):
     marks = os.path.join(machine.RESULTS, 'marks.txt')
     bare_count, quoll_count = [], []
     if icount:
-        count = ['-plugin', f'{plugin()},out={marks}']
+        count = ['-plugin', f'{machine.plugin("count")},out={marks}']
         bare_count = ['-icount', 'shift=0', *count]
         quoll_count = ['--icount', 'shift=0'] + [word for each in count for word in ('--qemu-arg', each)]
     make_disk(image)

@@ -53,7 +53,7 @@ def on_bare(marks):
         command += ['-blockdev', f'driver=raw,node-name=volume{number},offset={offset},size={size},file.driver=file,file.locking=off,'
                     f'file.filename={COPY}', '-device', f'virtio-blk-device,drive=volume{number},bus=virtio-mmio-bus.{2 + number}']
     if marks:
-        command += ['-icount', 'shift=0', '-plugin', f'{micro.plugin()},out={marks}']
+        command += ['-icount', 'shift=0', '-plugin', f'{machine.plugin("count")},out={marks}']
     return machine.run(command, SECONDS, 'pgbench on the bare machine')
 
 
@@ -74,7 +74,7 @@ vms:
       - {{disk: disk0, label: root}}
       - {{disk: disk0, label: wal}}
 '''
-    words = ['--icount', 'shift=0', '--qemu-arg', '-plugin', '--qemu-arg', f'{micro.plugin()},out={marks}'] if marks else []
+    words = ['--icount', 'shift=0', '--qemu-arg', '-plugin', '--qemu-arg', f'{machine.plugin("count")},out={marks}'] if marks else []
     return machine.quoll(text, False, *words, seconds=SECONDS)['debian']
 
 

@@ -5,12 +5,14 @@ import os
 
 import machine
 import micro
+import rapilog
 
 PLACE = os.path.join(machine.ROOT, 'tests', 'bench', 'reference.json')
 ALLOWED = 0.03
 ROUNDING = 0.6  # instructions: a loop's ends fall between two ticks
 MACRO = ('linux', 'linux_own_tree')  # the others are so short that it matters where timer ticks fall
 MACRO_ALLOWED = 0.0005  # of a ratio of instructions
+NAMES = micro.NAMES | rapilog.NAMES
 
 
 def read():
@@ -23,7 +25,8 @@ def read():
 def comparable(results):
     """{group: {name: value}} of what repeats."""
     return {'micro': {name: round(value, 1) for name, value in results.get('micro', {}).items() if name not in micro.VARYING},
-            'macro': {name: round(value, 5) for name, value in results.get('macro', {}).items() if name in MACRO}}
+            'macro': {name: round(value, 5) for name, value in results.get('macro', {}).items() if name in MACRO},
+            'rapilog': rapilog.comparable(results.get('rapilog', {}))}
 
 
 def accept(results):
@@ -39,11 +42,12 @@ def accept(results):
 def compare(results):
     """One line for each benchmark that costs more than it may."""
     known, now, lines = read(), comparable(results), []
-    for name, was in known.get('micro', {}).items():
-        value = now['micro'].get(name, was)
-        if value > was * (1 + ALLOWED) and value > was + ROUNDING:
-            lines.append(f'{name}: {value:.0f} instructions, {100 * (value / was - 1):.1f} % more than the accepted {was:.0f}'
-                         f' ({micro.NAMES.get(name, "")}); ./quoll bench --only micro --accept takes it as the new reference')
+    for group in ('micro', 'rapilog'):
+        for name, was in known.get(group, {}).items():
+            value = now[group].get(name, was)
+            if value > was * (1 + ALLOWED) and value > was + ROUNDING:
+                lines.append(f'{name}: {value:.0f} instructions, {100 * (value / was - 1):.1f} % more than the accepted {was:.0f}'
+                             f' ({NAMES.get(name, "")}); ./quoll bench {group} --accept takes it as the new reference')
     for name, was in known.get('macro', {}).items():
         value = now['macro'].get(name, was)
         if value > was + MACRO_ALLOWED:
