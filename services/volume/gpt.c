@@ -27,6 +27,7 @@ enum entry_offset {
     ENTRY_MINIMUM_BYTES = 128,
 };
 
+//@ requires problem < GPT_PROBLEM_COUNT;
 const char *gpt_problem_text(enum gpt_problem problem)
 {
     static const char *const text[GPT_PROBLEM_COUNT] = {
@@ -39,10 +40,10 @@ const char *gpt_problem_text(enum gpt_problem problem)
 
 /*@ requires \valid_read(bytes + (0 .. 1));
     assigns \nothing;
-    ensures \result < 65536; */
+    ensures \result == bytes[0] + 256 * bytes[1]; */
 static uint32_t get16(const uint8_t *bytes)
 {
-    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8;
+    return bytes[0] + 256u * bytes[1];
 }
 
 /*@ requires \valid_read(bytes + (0 .. 3));
@@ -138,7 +139,9 @@ static enum gpt_problem check_places(const struct gpt_header *header, uint64_t b
 enum gpt_problem gpt_header_read(const uint8_t *bytes, size_t size, uint64_t block, uint64_t blocks,
                                  struct gpt_header *header)
 {
-    if (size < HEADER_MAXIMUM_BYTES || memcmp(bytes + HEADER_SIGNATURE, "EFI PART", 8) != 0)
+    static const uint8_t signature[8] = {'E', 'F', 'I', ' ', 'P', 'A', 'R', 'T'};
+    if (size < HEADER_MAXIMUM_BYTES ||
+        memcmp(bytes + HEADER_SIGNATURE, signature, sizeof(signature)) != 0)
         return GPT_NO_SIGNATURE;
     uint32_t header_size = get32(bytes + HEADER_SIZE);
     if (header_size < HEADER_MINIMUM_BYTES || header_size > HEADER_MAXIMUM_BYTES)
@@ -199,11 +202,15 @@ static size_t put_character(char *to, uint32_t c)
     return length;
 }
 
+/*@ assigns \nothing;
+    ensures \result <==> 0xd800 <= unit < 0xdc00; */
 static bool is_high_surrogate(uint32_t unit)
 {
     return unit >= 0xd800 && unit < 0xdc00;
 }
 
+/*@ assigns \nothing;
+    ensures \result <==> 0xdc00 <= unit < 0xe000; */
 static bool is_low_surrogate(uint32_t unit)
 {
     return unit >= 0xdc00 && unit < 0xe000;
@@ -227,7 +234,7 @@ static void read_label(const uint8_t *units, char label[GPT_LABEL_BYTES])
         /* once: the disk's driver may change what was read at any time */
         uint32_t low = i + 1 < GPT_LABEL_UNITS ? get16(units + 2 * i + 2) : 0;
         if (is_high_surrogate(c) && is_low_surrogate(low)) {
-            c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+            c = 0x10000 + (c - 0xd800) * 0x400 + (low - 0xdc00);
             i++;
         } else if (is_high_surrogate(c) || is_low_surrogate(c) || c < ' ' ||
                    (c >= 0x7f && c < 0xa0)) {

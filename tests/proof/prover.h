@@ -57,6 +57,14 @@ uint32_t proof_exchange(uint32_t *to, uint32_t value);
 void proof_copy(uint8_t *to, const uint8_t *from, uint64_t size);
 #define memcpy(to, from, size) proof_copy((uint8_t *)(to), (const uint8_t *)(from), size)
 
+/*@ requires \valid_read(a + (0 .. size - 1)) && \valid_read(b + (0 .. size - 1));
+    terminates \true;
+    exits \false;
+    assigns \nothing;
+    ensures \result == 0 <==> (\forall integer i; 0 <= i < size ==> a[i] == b[i]); */
+int proof_compare(const uint8_t *a, const uint8_t *b, uint64_t size);
+#define memcmp(a, b, size) proof_compare((const uint8_t *)(a), (const uint8_t *)(b), size)
+
 /* Where stage-2 tables lie. */
 #define PROOF_TABLES 4096
 extern uint64_t proof_tables[PROOF_TABLES * 512];
