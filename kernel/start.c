@@ -35,6 +35,7 @@ void start_build(const struct start_request *request, struct start_result *resul
     find_devices();
     place_regions(result);
     spaces_build(result);
+    place_verify(request, result);
     objects_build();
     for (uint32_t i = 0; i < component_count; i++)
         environment_write(i);

@@ -36,6 +36,9 @@ static inline const char *start_device_name(uint32_t device)
 void place_start(const struct start_request *request);
 /* Places and fills all regions. What is large is only noted to be zeroed: start_share() does it. */
 void place_regions(struct start_result *result);
+/* When all is placed, and before anything runs: that the kernel, its tables, the system image and every region of memory share no page
+ * with one another, whatever was believed on the way; else the machine stops. */
+void place_verify(const struct start_request *request, const struct start_result *result);
 /* Takes free memory; stops the machine when there is none, naming what it was for. */
 paddr_t place_allocate(uint64_t size, const char *what);
 

@@ -5,6 +5,7 @@
  * side by side, so that the kernel's final page table needs few entries for them.
  */
 #include "log.h"
+#include "ranges.h"
 #include "start_parts.h"
 #include <stdatomic.h>
 
@@ -64,8 +65,10 @@ void place_start(const struct start_request *request)
     const struct machine *machine = request->machine;
     free_count = 0;
     chore_count = 0;
-    for (uint32_t i = 0; i < machine->bank_count; i++)
+    for (uint32_t i = 0; i < machine->bank_count; i++) {
+        free_remove(machine->banks[i]); /* a tree may describe the same memory twice */
         free_add(machine->banks[i].base, machine->banks[i].base + machine->banks[i].size);
+    }
     free_remove((struct devicetree_range){0, PAGE_SIZE}); /* so that address 0 means "none" */
     free_remove(request->kernel);
     free_remove((struct devicetree_range){request->image_base.value, request->image->size});
@@ -108,26 +111,13 @@ static bool is_kernel_shared(uint32_t region)
     return false;
 }
 
-static bool overlaps(const struct devicetree_range *a, const struct devicetree_range *b)
-{
-    return a->base < b->base + b->size && b->base < a->base + a->size;
-}
-
 /* What belongs to the kernel, or is memory, is no device. */
 static bool is_forbidden(const struct devicetree_range *range)
 {
     const struct machine *machine = build.machine;
-    if (overlaps(range, &machine->distributor))
-        return true;
-    for (uint32_t i = 0; i < machine->redistributor_count; i++) {
-        if (overlaps(range, &machine->redistributors[i]))
-            return true;
-    }
-    for (uint32_t i = 0; i < machine->bank_count; i++) {
-        if (overlaps(range, &machine->banks[i]))
-            return true;
-    }
-    return false;
+    return ranges_overlap(range, &machine->distributor) ||
+           !ranges_clear(range, machine->redistributors, machine->redistributor_count) ||
+           !ranges_clear(range, machine->banks, machine->bank_count);
 }
 
 static void place_device(const struct image_region *from, struct region *region)
@@ -254,4 +244,29 @@ void place_regions(struct start_result *result)
         if (image->regions[i].kind == IMAGE_REGION_RAM)
             result->placed += regions[i].size;
     }
+}
+
+/* ---- The last look ---- */
+
+static struct devicetree_range whole_pages(uint64_t base, uint64_t size)
+{
+    uint64_t from = base & ~(PAGE_SIZE - 1);
+    return (struct devicetree_range){from, round_up(base + size, PAGE_SIZE) - from};
+}
+
+void place_verify(const struct start_request *request, const struct start_result *result)
+{
+    static struct devicetree_range owned[QUOLL_MAX_REGIONS + 3];
+    uint32_t count = 0;
+    owned[count++] = whole_pages(request->kernel.base, request->kernel.size);
+    owned[count++] = whole_pages(request->image_base.value, request->image->size);
+    owned[count++] = result->tables;
+    for (uint32_t i = 0; i < region_count; i++) {
+        uint32_t kind = request->image->regions[i].kind;
+        if (kind == IMAGE_REGION_RAM || kind == IMAGE_REGION_DEVICE_TREE)
+            owned[count++] = (struct devicetree_range){regions[i].base.value, regions[i].size};
+    }
+    if (!ranges_apart(owned, count))
+        kstop("the kernel, the system image and the regions do not lie apart in this machine's "
+              "memory; have the boot loader put the initrd elsewhere");
 }

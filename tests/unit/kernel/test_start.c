@@ -28,6 +28,7 @@ static uint8_t *arena;
 static struct system_image *image;
 static struct machine_tree_options options;
 static struct start_result result;
+static uint64_t kernel_offset;
 
 static void *tree_bytes(void)
 {
@@ -43,7 +44,7 @@ static void start(void)
         .image = &system_image,
         .machine = &machine,
         .image_base = paddr((uintptr_t)image),
-        .kernel = {(uintptr_t)arena + KERNEL_OFFSET, KERNEL_BYTES},
+        .kernel = {(uintptr_t)arena + kernel_offset, KERNEL_BYTES},
     };
     assert_true(devicetree_open(&tree, tree_bytes(), MACHINE_TREE_BYTES));
     assert_true(machine_find(&tree, &machine, reason, sizeof(reason)));
@@ -274,6 +275,22 @@ static void keeps_the_interrupt_controller_for_itself(void **state)
     expect_stop("overlaps memory or the interrupt controller");
 }
 
+static void memory_described_twice_is_there_once(void **state)
+{
+    int memory = fdt_path_offset(tree_bytes(), "/memory@40000000");
+    fdt64_t bank[2] = {cpu_to_fdt64((uintptr_t)arena), cpu_to_fdt64(ARENA_BYTES)};
+    assert_int_equal(fdt_appendprop(tree_bytes(), memory, "reg", bank, sizeof(bank)), 0);
+    image->regions[REGION_GUEST].size = 12 << 20;
+    image->regions[REGION_DATA].size = 12 << 20;
+    expect_stop("in one piece");
+}
+
+static void refuses_a_kernel_that_lies_in_the_image(void **state)
+{
+    kernel_offset = IMAGE_OFFSET;
+    expect_stop("do not lie apart");
+}
+
 static void refuses_registers_that_share_a_page(void **state)
 {
     int uart = fdt_path_offset(tree_bytes(), "/pl011@9000000");
@@ -296,6 +313,7 @@ static void refuses_overlaps_that_only_the_machine_shows(void **state)
 
 static int set_up(void **state)
 {
+    kernel_offset = KERNEL_OFFSET;
     arena = aligned_alloc(BLOCK, ARENA_BYTES);
     if (arena == NULL)
         return -1;
@@ -330,6 +348,8 @@ int main(void)
         TEST(says_which_device_is_missing),
         TEST(says_that_an_interrupt_is_missing),
         TEST(keeps_the_interrupt_controller_for_itself),
+        TEST(memory_described_twice_is_there_once),
+        TEST(refuses_a_kernel_that_lies_in_the_image),
         TEST(refuses_registers_that_share_a_page),
         TEST(refuses_a_mapping_that_only_the_machine_shows_to_be_wrong),
         TEST(refuses_overlaps_that_only_the_machine_shows),
