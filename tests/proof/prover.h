@@ -72,6 +72,9 @@ extern uint64_t proof_tables[PROOF_TABLES * 512];
 /* True of all numbers, but nothing that the provers find out by themselves. */
 /*@ axiomatic bits {
       axiom masked_is_smaller: \forall integer x, mask; 0 <= x && 0 <= mask ==> 0 <= (x & mask) <= mask;
+      axiom masked_index: \forall integer x, size; 0 <= x && 0 < size <= 0x80000000 ==>
+        0 <= (x & (uint32_t)(size - 1)) < size;
+      axiom masked_index_exact: \forall integer x, size; 0 <= x && 0 < size ==> 0 <= (x & (size - 1)) < size;
       axiom masked_page_offset: \forall integer x; 0 <= x ==> (x & 4095) == x % 4096;
       axiom masked_address: \forall integer x; 0 <= x ==> (x & 0x0000fffffffff000) % 4096 == 0;
     } */
