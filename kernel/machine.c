@@ -185,3 +185,46 @@ bool machine_find(const struct devicetree *tree, struct machine *machine, char *
     }
     return missing == NULL;
 }
+
+/* An end that wraps around is beyond everything. */
+static bool within(const struct devicetree_range *range, uint64_t limit)
+{
+    return range->base <= limit && range->size <= limit - range->base;
+}
+
+/* NULL: all of them are within. */
+static const struct devicetree_range *first_beyond(const struct devicetree_range *ranges,
+                                                   uint32_t count, uint64_t limit)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (!within(&ranges[i], limit))
+            return &ranges[i];
+    }
+    return NULL;
+}
+
+bool machine_reachable(const struct machine *machine, uint32_t address_bits, char *reason,
+                       size_t reason_size)
+{
+    uint64_t limit = UINT64_C(1) << address_bits;
+    const char *what = "memory";
+    const struct devicetree_range *beyond =
+        first_beyond(machine->banks, machine->bank_count, limit);
+    if (beyond == NULL) {
+        what = "an initrd";
+        beyond = first_beyond(&machine->initrd, 1, limit);
+    }
+    if (beyond == NULL) {
+        what = "an interrupt controller";
+        beyond = first_beyond(&machine->distributor, 1, limit);
+    }
+    if (beyond == NULL)
+        beyond = first_beyond(machine->redistributors, machine->redistributor_count, limit);
+    if (beyond != NULL) {
+        text_format(reason, reason_size,
+                    "the device tree of '%s' has %s at 0x%lx to 0x%lx, beyond the %u bits of a "
+                    "physical address here; is it this machine's?",
+                    machine->model, what, beyond->base, beyond->base + beyond->size, address_bits);
+    }
+    return beyond == NULL;
+}

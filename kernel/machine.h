@@ -44,5 +44,9 @@ enum machine_psci machine_find_psci(const struct devicetree *tree);
 /* False: something that the kernel needs is not there; `reason` tells what. */
 bool machine_find(const struct devicetree *tree, struct machine *machine, char *reason,
                   size_t reason_size);
+/* False: the tree names memory or registers that a processor with physical addresses of `address_bits` bits cannot have, so
+ * it is damaged or another machine's; `reason` tells which. Nothing of it may be touched then. */
+bool machine_reachable(const struct machine *machine, uint32_t address_bits, char *reason,
+                       size_t reason_size);
 
 #endif

@@ -12,6 +12,7 @@
 
 #define MOST_NODES 64u
 #define MOST_BYTES 8192u
+#define MOST_BITS 40u /* of a physical address */
 
 static const char *const names[] = {"reg",         "ranges",  "compatible",       "interrupts",
                                     "status",      "phandle", "interrupt-parent", "interrupt-map",
@@ -102,6 +103,8 @@ static void find_machine(const struct devicetree *tree)
     machine_find_uart(tree, &uart);
     bool good = machine_find(tree, &machine, reason, sizeof(reason));
     HOLDS(good || reason[0] != 0);
+    bool reachable = machine_reachable(&machine, MOST_BITS, reason, sizeof(reason));
+    HOLDS(reachable || reason[0] != 0);
     HOLDS(machine.bank_count <= MACHINE_BANKS && machine.reserved_count <= MACHINE_RESERVATIONS);
     HOLDS(machine.cpu_count <= QUOLL_MAX_CORES &&
           machine.redistributor_count <= MACHINE_REDISTRIBUTOR_REGIONS);
@@ -109,6 +112,7 @@ static void find_machine(const struct devicetree *tree)
     for (uint32_t i = 0; i < machine.bank_count; i++) {
         HOLDS((machine.banks[i].base | machine.banks[i].size) % PAGE_SIZE == 0 &&
               machine.banks[i].size != 0);
+        HOLDS(!reachable || (machine.banks[i].base + machine.banks[i].size - 1) >> MOST_BITS == 0);
         HOLDS(told_as_memory(tree, &machine.banks[i]));
     }
 }

@@ -122,6 +122,10 @@ static void boot(struct damaged *damaged)
         damaged->refused++;
         return;
     }
+    if (!world_has_its_memory()) {
+        damaged->misled++;
+        return;
+    }
     host.catches_stop = true;
     int how = setjmp(host.stopped);
     if (how != HOST_RUNS) {

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 struct damaged {
-    uint64_t refused, stopped, started;
+    uint64_t refused, misled, stopped, started; /* misled: told of memory that is not there */
 };
 
 /* Tries to boot a few, made from random_state; counts what came of it. */

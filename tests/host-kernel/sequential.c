@@ -392,9 +392,10 @@ int main(int count, char **arguments)
         world_run();
     } while (!options.one_world && !driver_finished(counts.calls));
     counts_print(&counts, worlds);
-    printf("%lu damaged systems: %lu refused, %lu stopped at boot, %lu started\n",
-           damaged.refused + damaged.stopped + damaged.started, damaged.refused, damaged.stopped,
-           damaged.started);
+    printf("%lu damaged systems: %lu refused, %lu told of memory that is not there, "
+           "%lu stopped at boot, %lu started\n",
+           damaged.refused + damaged.misled + damaged.stopped + damaged.started, damaged.refused,
+           damaged.misled, damaged.stopped, damaged.started);
     printf("%lu times one core ran in the middle of another one's call\n", nested);
     return 0;
 }

@@ -14,6 +14,7 @@
 
 #define MEMORY_BYTES (UINT64_C(24) << 20)
 #define MEMORY_ALIGNMENT (UINT64_C(2) << 20)
+#define ADDRESS_BITS 48u /* of a process, in place of the processor's */
 #define KERNEL_OFFSET 0x400000u
 #define KERNEL_BYTES 0x180000u
 #define IMAGE_OFFSET 0x800000u
@@ -70,7 +71,20 @@ bool world_check(char *reason, size_t reason_size)
     machine_find_uart(&tree, &uart);
     klog_start();
     return machine_find(&tree, &machine, reason, reason_size) &&
+           machine_reachable(&machine, ADDRESS_BITS, reason, reason_size) &&
            image_check(world.image, sizeof(*world.image), &system_image, reason, reason_size);
+}
+
+bool world_has_its_memory(void)
+{
+    uint64_t base = (uintptr_t)world.memory;
+    for (uint32_t i = 0; i < machine.bank_count; i++) {
+        const struct devicetree_range *bank = &machine.banks[i];
+        if (bank->base < base || bank->base - base > world.memory_size ||
+            bank->size > world.memory_size - (bank->base - base))
+            return false;
+    }
+    return true;
 }
 
 /* What boot.c does between finding the machine and the first thread. */

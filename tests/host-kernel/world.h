@@ -66,6 +66,9 @@ void world_boot(void);
 void world_prepare(void);
 /* ...looked at by the kernel; false: refused, `reason` tells why... */
 bool world_check(char *reason, size_t reason_size);
+/* Whether the memory that the kernel found is there at all. A tree that tells of other memory, though possible, is another
+ * machine's: the kernel cannot know that, and the simulation cannot go on. */
+bool world_has_its_memory(void);
 /* ...and brought up. */
 void world_start(void);
 

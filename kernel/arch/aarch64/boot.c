@@ -291,7 +291,8 @@ void boot_primary(const void *bytes, uint32_t level)
     core_prepare(&cores[0], 0);
     this_core_is(&cores[0]);
     check_processor();
-    if (!machine_find(&tree, &machine, reason, sizeof(reason)))
+    if (!machine_find(&tree, &machine, reason, sizeof(reason)) ||
+        !machine_reachable(&machine, mmu_address_bits(), reason, sizeof(reason)))
         kstop("%s", reason);
     map_memory(&mmu_boot);
     mmu_enable(&mmu_boot);

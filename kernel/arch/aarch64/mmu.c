@@ -11,7 +11,6 @@
 #define LEVEL_SIZE(level) (UINT64_C(1) << LEVEL_SHIFT(level))
 #define LAST_LEVEL 3u
 #define ADDRESS_MASK UINT64_C(0x0000fffffffff000)
-#define ADDRESS_LIMIT (UINT64_C(1) << 48)
 
 #define VALID UINT64_C(1)
 #define TABLE_OR_PAGE UINT64_C(2)
@@ -50,6 +49,19 @@ struct mmu_table mmu_boot, mmu_final;
 
 static uint64_t pool[POOL_PAGES][ENTRIES] __attribute__((aligned(4096)));
 static uint32_t pool_used;
+
+/* ID_AA64MMFR0_EL1.PARange, at most what these tables can hold; TCR_EL2.PS has the same values. */
+static uint64_t physical_range(void)
+{
+    uint64_t range = read_register(id_aa64mmfr0_el1) & 0xf;
+    return range < PARANGE_48 ? range : PARANGE_48;
+}
+
+uint32_t mmu_address_bits(void)
+{
+    static const uint8_t bits[] = {32, 36, 40, 42, 44, [PARANGE_48] = 48};
+    return bits[physical_range()];
+}
 
 static uint64_t *pool_take(void)
 {
@@ -91,8 +103,9 @@ static uint64_t *table_below(uint64_t *entry, uint32_t level)
 static void set_range(struct mmu_table *table, uint64_t base, uint64_t size, uint64_t value)
 {
     uint64_t at = base & ~(PAGE_SIZE - 1), end = round_up(base + size, PAGE_SIZE);
-    if (end > ADDRESS_LIMIT || at >= end)
-        kstop("the device tree names an address beyond 48 bits: 0x%lx", base);
+    if (end > UINT64_C(1) << mmu_address_bits() || at >= end)
+        kstop("the device tree names an address beyond the %u bits of a physical address: 0x%lx",
+              mmu_address_bits(), base);
     while (at < end) {
         uint32_t level = 0;
         uint64_t *entry = &table->root[at >> LEVEL_SHIFT(0)];
@@ -139,8 +152,7 @@ void mmu_map_kernel(struct mmu_table *table)
 
 void mmu_enable(const struct mmu_table *table)
 {
-    uint64_t range = read_register(id_aa64mmfr0_el1) & 0xf;
-    range = range < PARANGE_48 ? range : PARANGE_48;
+    uint64_t range = physical_range();
     write_register(mair_el2, MAIR);
     write_register(tcr_el2, TCR_RES1 | TCR_T0SZ_48 | TCR_WALKS | range << TCR_PS_SHIFT);
     write_register(vtcr_el2,

@@ -20,6 +20,8 @@ struct mmu_table {
 
 extern struct mmu_table mmu_boot, mmu_final;
 
+/* How many bits a physical address has: what this processor has and the tables here can hold. */
+uint32_t mmu_address_bits(void);
 /* Makes the table, empty. */
 void mmu_create(struct mmu_table *table);
 /* The kernel image, each part with its own rights; to be mapped after the memory around it. */

@@ -144,6 +144,34 @@ static void memory_at_the_very_end_is_none(void **state)
     assert_int_equal(machine.bank_count, 1);
 }
 
+/* What this processor has no addresses for cannot be this machine's: nothing there may be touched. */
+static void what_the_processor_cannot_address_is_refused(void **state)
+{
+    struct machine machine;
+    char reason[240];
+    int memory = fdt_path_offset(bytes, "/memory@40000000");
+    assert_int_equal(fdt_appendprop_u64(bytes, memory, "reg", UINT64_C(0xff00000000)), 0);
+    assert_int_equal(fdt_appendprop_u64(bytes, memory, "reg", UINT64_C(0x100000000)), 0);
+    assert_true(devicetree_open(&tree, bytes, MACHINE_TREE_BYTES));
+    assert_true(machine_find(&tree, &machine, reason, sizeof(reason)));
+    assert_true(machine_reachable(&machine, 40, reason, sizeof(reason)));
+    assert_false(machine_reachable(&machine, 36, reason, sizeof(reason)));
+    assert_non_null(strstr(reason, "memory at 0xff00000000 to 0x10000000000"));
+    assert_non_null(strstr(reason, "36 bits"));
+    machine.banks[1].size += PAGE_SIZE; /* one page too long */
+    assert_false(machine_reachable(&machine, 40, reason, sizeof(reason)));
+    machine.banks[1] = (struct devicetree_range){UINT64_C(0x601e00f3c02000), PAGE_SIZE};
+    assert_false(machine_reachable(&machine, 48, reason, sizeof(reason)));
+    machine.banks[1] = machine.banks[0];
+    machine.initrd.base = UINT64_C(1) << 40;
+    assert_false(machine_reachable(&machine, 40, reason, sizeof(reason)));
+    assert_non_null(strstr(reason, "initrd"));
+    machine.initrd.base = 0;
+    machine.redistributors[0].size = UINT64_MAX; /* wraps */
+    assert_false(machine_reachable(&machine, 40, reason, sizeof(reason)));
+    assert_non_null(strstr(reason, "interrupt controller"));
+}
+
 /* However many scraps smaller than a page come before it, a range is not forgotten. */
 static void memory_behind_many_scraps_is_found(void **state)
 {
@@ -244,6 +272,7 @@ int main(void)
         TEST(finds_pci),
         TEST(says_what_a_machine_lacks),
         TEST(memory_at_the_very_end_is_none),
+        TEST(what_the_processor_cannot_address_is_refused),
         TEST(memory_behind_many_scraps_is_found),
         TEST(damaged_trees_do_no_harm),
     };
