@@ -146,7 +146,9 @@ enum quoll_machine_operation { QUOLL_MACHINE_OFF, QUOLL_MACHINE_RESET };
  *     already, nothing happens. Its timer is disarmed; signals
  *     that have arrived stay pending, its vCPU, its budget and all memory stay as they are, and suspended it
  *     stays suspended. No thread can restart itself (NOT_ALLOWED). On another core the effect is not immediate (one
- *     inter-processor interrupt later).
+ *     inter-processor interrupt later). Restarts asked for one after the other may become one, with the last life. Of
+ *     those asked for at the same time, by two cores, at least one is begun, each at most once, in whatever
+ *     order: whose life the thread has in the end is open, so a thread should have one restarter.
  *
  * thread_budget(thread, budget, period): counter ticks; 0 < budget <= period.
  *

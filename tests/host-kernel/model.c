@@ -12,9 +12,9 @@ static struct {
     uint32_t asking; /* events in progress that ask something of it */
     bool overlapped; /* several asked at the same time: any of them may win, else the last */
     struct life {
-        bool asked;
+        bool asked, begun;
         uint64_t life;
-    } lives[LIVES]; /* asked for and not begun, the latest first */
+    } lives[LIVES]; /* asked for, the latest first; begun ones only as long as others may follow */
 } followed[WORLD_THREADS];
 
 static bool scribbled[WORLD_VMS];
@@ -116,7 +116,7 @@ static void control(struct event *event, uint32_t thread, uint64_t operation, ui
         return;
     }
     memmove(&lives[1], &lives[0], (LIVES - 1) * sizeof(lives[0]));
-    lives[0] = (struct life){true, life};
+    lives[0] = (struct life){.asked = true, .life = life};
     followed[thread].stopped = false;
 }
 
@@ -137,7 +137,10 @@ static void see_restart(struct event *event, const struct thread *thread)
     for (uint32_t i = 0; i < LIVES; i++) {
         if (!lives[i].asked || !is_at_start(thread, lives[i].life))
             continue;
-        memset(&lives[i], 0, (LIVES - i) * sizeof(lives[0])); /* earlier ones are past */
+        lives[i].begun = true;
+        /* Those that were asked for earlier are past; of those asked for at the same time any may follow. */
+        if (!followed[thread->index].overlapped)
+            memset(&lives[i], 0, (LIVES - i) * sizeof(lives[0]));
         event->begun[thread->index] = true;
         queues_alarm_set(thread->index, QUOLL_NEVER);
     }
@@ -298,6 +301,20 @@ static void check_signals(struct event *event, const struct thread *thread)
         other->delivered[index] |= seen;
 }
 
+/* Nothing is asked of it any more: a life that was asked for has begun, the last one unless they overlapped or a fault came
+ * last. */
+static void check_lives(const struct thread *thread)
+{
+    struct life *lives = followed[thread->index].lives;
+    bool overlapped = followed[thread->index].overlapped;
+    bool begun = overlapped && thread->stopped;
+    for (uint32_t i = 0; i < LIVES; i++)
+        begun |= overlapped && lives[i].begun;
+    if (lives[0].asked && !begun)
+        broken("thread %u was not restarted", thread->index);
+    memset(lives, 0, sizeof(followed[0].lives));
+}
+
 static void check_requests(const struct thread *thread)
 {
     uint32_t index = thread->index;
@@ -308,8 +325,7 @@ static void check_requests(const struct thread *thread)
         followed[index].suspended = thread->suspended;
         followed[index].stopped = thread->stopped;
     }
-    if (followed[index].lives[0].asked && !followed[index].overlapped)
-        broken("thread %u was not restarted", index);
+    check_lives(thread);
     followed[index].overlapped = false;
     if (thread->suspended != followed[index].suspended)
         broken("thread %u is %ssuspended", index, thread->suspended ? "" : "not ");
