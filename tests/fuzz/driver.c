@@ -31,6 +31,11 @@ static void write_register(struct driver *driver, uint64_t offset, uint32_t valu
     access(driver, (struct access){offset, value, 4, 1});
 }
 
+void driver_reset(struct driver *driver)
+{
+    write_register(driver, 0x70, 0);
+}
+
 static uint8_t *ram(struct driver *driver, uint32_t offset)
 {
     return driver->ram.bytes + offset % DRIVER_RAM;
@@ -204,7 +209,7 @@ void driver_step(struct driver *driver, struct input *input)
         wish(driver, input);
         break;
     case STEP_RESTART:
-        write_register(driver, 0x70, 0);
+        driver_reset(driver);
         break;
     case STEP_COUNT:
         break;

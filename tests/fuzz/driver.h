@@ -21,6 +21,8 @@ struct driver {
 
 /* Fresh memory (zeros) and interrupt controller for `device`. */
 void driver_start(struct driver *driver, struct virtio_device *device);
+/* Status 0: the device forgets. */
+void driver_reset(struct driver *driver);
 /* Reset, features, queues of `size` entries, DRIVER_OK. */
 void driver_set_up(struct driver *driver, uint64_t features, uint32_t size);
 /* Offers a chain of `count` buffers, the first `readable` of them for the device to read, from descriptor `head` on. */
