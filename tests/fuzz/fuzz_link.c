@@ -2,8 +2,11 @@
  * A hostile peer at either end of a block link: a hostile server (disk) against the client half, then a hostile client against the
  * server half; the link changes between any two reads.
  *
+ * Beside anything at all, the hostile peer does what a good one does: it begins anew, opens sessions, asks and answers; else
+ * hardly anything would come to pass.
+ *
  * What must hold: a request that take() hands out passes every check, of geometry, buffer and size, on the copy that is handed out; what is
- * answered was taken; geometry that a client accepts is one that a disk can have; texts end and are printable; no more in flight than the ring
+ * answered was taken; what the client has in flight is what it was given and not answered; geometry that a client accepts is one that a disk can have; texts end and are printable; no more in flight than the ring
  * holds.
  *
  * Input: byte 0: bit 0: the hostile client, else the hostile server; bits 1..4 abilities; bit 5: buffers of known size; 1
@@ -67,6 +70,13 @@ static void client_puts(struct input *input)
     link_memory->requests.produced = at + 1;
 }
 
+/* The client begins anew, or asks for a session of some other life. */
+static void client_joins(const struct block_server *server, uint8_t choice)
+{
+    uint32_t life = choice & 8 ? choice : server->life;
+    link_memory->join = (uint64_t)life << 32 | (choice & 7);
+}
+
 static void server_works(struct block_server *server, uint8_t choice)
 {
     struct block_request request;
@@ -120,6 +130,8 @@ static void hostile_client(uint8_t choice, struct input *input)
             client_puts(input);
         else if ((step & 7) == 4)
             link_memory->completions.consumed += step >> 3;
+        else if ((step & 7) == 5)
+            client_joins(&server, step >> 3);
         else
             server_works(&server, step >> 3 == 31 ? 0xff : step >> 3);
     }
@@ -138,7 +150,11 @@ static void check_text(const char *text, size_t size)
 static void check_client(const struct block_client *client)
 {
     const struct block_geometry *geometry = &client->geometry;
-    HOLDS(client->in_flight <= BLOCK_RING_ENTRIES);
+    uint32_t used = 0;
+    for (size_t i = 0; i < sizeof(client->used) / sizeof(client->used[0]); i++)
+        used += (uint32_t)__builtin_popcountll(client->used[i]);
+    HOLDS(client->in_flight == used && client->in_flight <= BLOCK_RING_ENTRIES);
+    HOLDS(!client->open || client->session != 0);
     if (client->state == BLOCK_LINK_FAILED)
         check_text(client->reason, sizeof(client->reason));
     if (client->state != BLOCK_LINK_READY)
@@ -153,10 +169,48 @@ static void check_client(const struct block_client *client)
 static struct input *waiting_input;
 static uint32_t waits;
 
+static void server_answers(uint8_t id, uint8_t status)
+{
+    uint32_t at = link_memory->completions.produced;
+    link_memory->completion[at % BLOCK_RING_ENTRIES] =
+        (struct block_completion){.id = id, .status = status};
+    link_memory->completions.produced = at + 1;
+}
+
+/* What a server does in its life, each at whatever time. */
+static void server_lives(uint8_t choice, struct input *input)
+{
+    switch (choice & 7) {
+    case 0:
+    case 1:
+        link_memory->joined = link_memory->join; /* opens the session */
+        break;
+    case 2: /* begins anew */
+        link_memory->joined = 0;
+        link_memory->life++;
+        link_memory->requests.consumed = link_memory->completions.produced = 0;
+        break;
+    case 3:
+        link_memory->state = choice >> 3 & 3;
+        break;
+    case 4: /* another disk, perhaps */
+        link_memory->sectors = 1024u << (choice >> 3 & 1);
+        link_memory->physical_block = 512u << (choice >> 4 & 1);
+        break;
+    default:
+        server_answers(input_8(input), choice >> 3 & 7);
+        break;
+    }
+}
+
 /* While the client waits, the server does what the input says; then it gives up. */
 static uint64_t wait(void)
 {
-    scribble(waiting_input);
+    uint8_t choice = input_8(waiting_input);
+    if (choice & 0x80)
+        scribble(waiting_input);
+    else
+        server_lives(choice, waiting_input);
     if (++waits > 8)
         link_memory->state = BLOCK_LINK_FAILED;
     return 1;
@@ -202,6 +256,7 @@ static void hostile_server(struct input *input)
 {
     struct block_client client;
     link_memory->state = BLOCK_LINK_READY;
+    link_memory->life = 1;
     link_memory->physical_block = 512;
     link_memory->max_sectors = 64;
     link_memory->sectors = 1024;
@@ -211,12 +266,14 @@ static void hostile_server(struct input *input)
     block_client_find(&client, 0);
     while (input_more(input)) {
         uint8_t step = input_8(input);
-        if ((step & 3) == 0)
+        if ((step & 7) == 0)
             scribble(input);
-        else if ((step & 3) == 1)
+        else if ((step & 7) == 1)
             link_memory->completions.produced += step >> 5;
+        else if ((step & 7) < 4)
+            server_lives(step >> 3, input);
         else
-            client_works(&client, step >> 2);
+            client_works(&client, step >> 3);
         check_client(&client);
     }
     calls.wait = NULL;

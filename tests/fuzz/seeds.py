@@ -126,6 +126,40 @@ vms: {v: {kernel: k, vcpus: 3}}
 """]
 
 
+MANY_VMS = ', '.join(f'v{i}: {{kernel: k}}' for i in range(40))
+MANY_MIB = 'a: {kernel: k, memory: 3 GiB}, b: {kernel: k, memory: 4 GiB, vcpus: [0, 0, 0], budget: 60 %}'
+HELD = 'disks: {d: {}, e: {}}\nvms: {v: {kernel: k, rapilog: {hold_up: 1 s, mode: %s}, disks: [%s]}}\n'
+TWO = '{disk: d, label: a, filter: rapilog}, {disk: e, label: b, filter: rapilog}'
+
+# What the long ones leave out: the other ways to hear of the mains, modes of RapiLog, kills, and mistakes.
+SHORT_DESCRIPTIONS = [
+    'power_fail: {gpio: {line: 5, active: low}, off_after: 2 s}\nvms: {v: {kernel: k}}',
+    'power_fail: {powerkey: true, gpio: {line: 9, active: up}}',
+    'power_fail: {gpio: {active: high}, vm: w}\nvms: {v: {kernel: k}}',
+    'power_fail: {interrupt: "acme,power-monitor", vm: v}\nvms: {v: {kernel: k}}',
+    'power_fail: {interrupt: {compatible: "acme,p", instance: 1, number: 2}, gpio: 3, vm: vv}\nvms: {v: {kernel: k}}',
+    'power_fail: {interrupt: "", vm: v}\n' + HELD % ('held', TWO),
+    'power_fail: {interrupt: a-name-that-is-much-longer-than-any-compatible-of-a-device-tree-node-can-be-in-an-image}',
+    HELD % ('held ordered, dump: d1', TWO),
+    HELD % ('held ordered, dump: {disk: d, label: x}', TWO),
+    HELD % ('held ordered, dump: {disk: d, label: a}', TWO),
+    HELD % ('held ordered, dump: x', '{disk: d, label: a, filter: rapilog}, {disk: d, label: b}'),
+    HELD % ('held ordered', TWO),
+    HELD % ('through, dump: ""', TWO),
+    HELD % ('sometimes', '{disk: d}, {disk: d}, {disk: d, label: a}, {disk: e, label: a}, {disk: e, label: a}'),
+    HELD % ('held', '{disk: d, label: a-label-that-has-more-than-36-characters-in-it, buffer: 1 KiB, filter: {rapilog: {}}}'),
+    'vms: {v: {kernel: k, vcpus: [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3], paged: 5 KiB}}',
+    'vms: {v: {kernel: k, vcpus: 0, paged: 2 MiB}}',
+    'machine: {memory: 256 MiB, cores: 1}\nvms: {' + MANY_MIB + '}',
+    'machine: {cores: 1}\ncomponents: {a: {budget: 70 %}, console: {}, b: {threads: [{budget: 80 %}, {core: 3}]}}',
+    'disks: {d: {nvme: 0, virtio: 1, timing: {like: hdd, dilation: 0}}, e: {timing: {like: nvme-consumer, dilation: x}}}',
+    'test: {kill: {rapilog: {after: 1 s, every: 100 ms, times: 3}, nobody: {when: 1 s}, x: 3}}\ncomponents: {x: {}}',
+    'test: {kill: 1}',
+    'vms: {v: {kernel: "${QUOLL_TARGET}/k", initrd: "${QUOLL_ROOT}/a/${HOME}/${"}}',
+    'components: {a: {disks: [{disk: d}, {disk: d, label: x}]}}\ndisks: {d: {}}',
+]
+
+
 def yaml():
     """The example with everything in it, in two parts; and shorter ones."""
     for text in DESCRIPTIONS:
@@ -135,6 +169,14 @@ def yaml():
     yield b'vms: {a: {kernel: k}}'
     yield b'disks: {d: {timing: {like: nvme-consumer, dilation: 4.5}}}\nvms: {a: {kernel: "${QUOLL_BUILD}/k", disks: [{disk: d}]}}'
     yield b'components: {hello: {machine: true}}'
+    for text in SHORT_DESCRIPTIONS:
+        yield text.encode()
+    for vms in (MANY_VMS, MANY_MIB):
+        yield ('vms: {' + vms + '}').encode()
+    yield ('shared_memory: {' + ', '.join(f'm{i}: 4 KiB' for i in range(70)) + '}').encode()
+    yield ('test: {kill: {' + ', '.join(f'c{i}: {{}}' for i in range(40)) + '}}').encode()
+    yield ('vms: {v: {kernel: k, disks: [' + ', '.join(f'{{disk: d, label: l{i}}}' for i in range(20)) + ']}}\ndisks: {d: {}}').encode()
+    yield ('vms: {v: {kernel: k, command_line: ' + 'x' * 980 + '}}').encode()
 
 
 def block():
@@ -150,6 +192,33 @@ def block():
         yield b'\x83\0' + ask(0x08, 0, 1) + broken + size + b'\0\0'
 
 
+def link():
+    """Sessions as they go: requests answered, a server and a client that begin anew, a ring that fills up, a server that fails."""
+    def works(what):  # client_works, and server_works, which has 2 bits
+        return bytes([what << 3 | 6])
+
+    def lives(what, *more):
+        return bytes([what << 3 | 2, *more])
+
+    opened = works(0) + lives(0) + works(0)
+    for server in (opened, lives(4) + opened, lives(4 | 16) + opened):
+        yield b'\0\0' + server + works(1) * 2 + works(4) + lives(5, 0) + lives(5 | 24, 1) + lives(5, 200) + works(3) * 3 + works(5)
+        yield b'\0\0' + server + works(1) * 3 + lives(2) + works(0) + works(1) + works(4) + lives(0) + works(0) + works(3) + works(5)
+        yield b'\0\0' + server + works(1) + lives(2) + works(0) + lives(4 | 8) + lives(0) + works(0) + works(1)
+        yield b'\0\0' + server + works(1) * 140 + works(4) + works(7)
+        yield b'\0\0' + server + works(7) + bytes([0x1d, 9, 0x05, 0]) + works(7) + b'\x02\x1b' + works(0)
+    yield b'\0\0' + works(6) + b'\0\0' + works(7) + b'\5\0'
+    yield b'\0\0' + lives(3 | 16) + works(0) + works(7) + works(1)
+    put = b'\1' + bytes([0, 1, 0, 0])  # client_puts: a read of no sectors; the second: a good one
+    good = b'\1' + bytes([4, 1, 0, 0])
+    for choice in (b'\1\0', b'\x3f\0', b'\x21\0', b'\x41\0'):
+        yield choice + put + good * 3 + works(0) * 4 + works(1) * 2 + works(2)
+        yield choice + works(2) + b'\x0d' + works(0) + works(2) + good * 2 + works(0) * 2 + b'\x15' + works(0) + works(2) + works(1) * 2 + works(0) + works(2)
+        yield choice + b'\x45' + works(0) + works(2) + good * 2 + works(0) * 2 + b'\x0d' + works(1) + works(2) + works(1) + works(0)
+        yield choice + good * 130 + works(0) * 130
+        yield choice + b'\xff' + good + works(0)
+
+
 def loader():
     """A kernel that fits, one that does not, and what else people take for a kernel."""
     for ram, offset, size, flags in ((16, 0, 0x1000, 0), (16, 0x80000, 0, 0), (4, 0, 1 << 40, 0), (16, 0, 0x1000, 1), (2, 0, 0x1000, 0)):
@@ -159,7 +228,7 @@ def loader():
         yield b'\x10\0\0' + begin + (bytes(64) if begin else b'')
 
 
-SEEDS = {'loader': loader, 'block': block, 'gpt': gpt, 'image': image, 'devicetree': devicetree, 'elf': elf, 'yaml': yaml}
+SEEDS = {'link': link, 'loader': loader, 'block': block, 'gpt': gpt, 'image': image, 'devicetree': devicetree, 'elf': elf, 'yaml': yaml}
 
 
 def main(folder):
