@@ -59,7 +59,7 @@ static uint64_t physical_range(void)
 
 uint32_t mmu_address_bits(void)
 {
-    static const uint8_t bits[] = {32, 36, 40, 42, 44, [PARANGE_48] = 48};
+    static const uint8_t bits[PARANGE_48 + 1] = {32, 36, 40, 42, 44, 48};
     return bits[physical_range()];
 }
 
