@@ -15,6 +15,7 @@ DRIVERS = ('nvme', 'virtio')
 MODES = ('plain', 'through', 'held', 'held ordered')
 MODE_CHANCE = {'plain': 1, 'through': 2, 'held': 8, 'held ordered': 6}
 ABSENT_MODES = {}  # mode to the reason why it cannot be tried
+MEMORY = (1, 2, 8)  # MiB, RapiLog's; the smaller, the more often writes must wait for space
 BREAKS = ('no-drain', 'lying-flush', 'short-hold-up')
 
 
@@ -29,6 +30,7 @@ class Setting:
         self.hold_up = chance.choice((4000, 6000, 10000))  # ms
         self.survive = chance.choice((0, 0, 30, 70, 100))
         self.kill_after, self.kill_every = chance.randint(1500, 4000), chance.randint(1000, 3000)  # ms
+        self.memory = MEMORY[self.seed % len(MEMORY)]
         self.flush, self.no_drain = 'honest', False
         self.fault = self.mode = self.workload = self.disk = None
         self.dump = self.short = False

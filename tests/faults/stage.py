@@ -57,8 +57,9 @@ class Stage:
         if self.setting.mode == 'plain':
             return ''
         text = f'    rapilog:\n      mode: {self.setting.mode}\n      hold_up: {self.setting.hold_up} ms\n'
+        text += f'      memory: {self.setting.memory} MiB\n'
         if self.setting.dump:
-            text += '      dump: dump\n      memory: 8 MiB\n'
+            text += '      dump: dump\n'
         if inflict.FAULTS[self.setting.fault].victim == 'rapilog':
             text += '      restart: true\n'
         if self.setting.no_drain:
