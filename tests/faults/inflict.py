@@ -12,6 +12,8 @@ import host
 
 OFF_AFTER = 3  # seconds for which a machine waits for the mains after its drain, where they come back
 KILLS = 3  # of a component under load, at least
+SLOWER = (1, 8, 64)  # times, where the hold-up time is to be too short
+DRAIN_STEPS = (4, 15, 60)  # commands to the disk; a drain of some commits takes three or four, one of much data all of them
 SHORTEST_LOSS = 0.15  # seconds; a press of the power key lasts 0.1 s
 
 
@@ -110,10 +112,13 @@ def mains_twice(stage, random):
 
 
 def mains_short(stage, random):
-    """The power supply does not last as long as it should: it ends at any step of the drain, the first ones more often."""
+    """The power supply does not last as long as it should: it ends at any step of the drain, the first ones more often. Often the
+    disk has become slower than it was measured, so that there is something to drain."""
     if stage.setting.mode.startswith('held'):
+        stage.disk.slow_down(random.choice(SLOWER))
+        pause(random, 0, 1)
         stage.power_key()
-        stage.disk.tell(f'cut-after {min(random.randint(1, 60), random.randint(1, 60))}')
+        stage.disk.tell(f'cut-after {random.randint(1, random.choice(DRAIN_STEPS))}')
         until = time.monotonic() + stage.hold_up_seconds()
         while stage.machine.running() and stage.disk.has_power() and time.monotonic() < until:
             time.sleep(0.01)
@@ -222,11 +227,12 @@ ALL = ('plain', 'through', *HELD)
 
 class Fault:
     """`modes`: where nothing acknowledged may be missing afterwards. `order_only`: where that may, but no disorder be seen.
-    `waits`: the machine waits for the mains to come back. `victim`: the component that the supervisor kills."""
+    `waits`: the machine waits for the mains to come back. `victim`: the component that the supervisor kills. `kind`: what several
+    faults have in common, in the words of the result's second table."""
 
-    def __init__(self, function, text, modes=ALL, order_only=(), waits=False, victim=None):
+    def __init__(self, function, text, modes=ALL, order_only=(), waits=False, victim=None, kind=None):
         self.function, self.text, self.modes, self.order_only = function, text, modes, order_only
-        self.waits, self.victim = waits, victim
+        self.waits, self.victim, self.kind = waits, victim, kind or text
 
     def inflict(self, stage, random):
         return self.function(stage, random)
@@ -242,8 +248,8 @@ FAULTS = {
     'mains-in-time': Fault(mains_in_time, 'mains lost, power returns in time', HELD, waits=True),
     'mains-late': Fault(mains_late, 'mains lost, power returns late'),
     'mains-short': Fault(mains_short, 'mains lost, hold-up too short', ('through',), ('held ordered',)),
-    'driver': Fault(killed_part, 'disk driver killed', victim='driver'),
-    'volume': Fault(killed_part, 'volume service killed', victim='volume'),
+    'driver': Fault(killed_part, 'disk driver killed', victim='driver', kind='disk driver or volume service killed'),
+    'volume': Fault(killed_part, 'volume service killed', victim='volume', kind='disk driver or volume service killed'),
     'vmm': Fault(killed_part, 'VMM killed', victim='vmm'),
     'rapilog': Fault(killed_part, 'RapiLog killed', ('through', *HELD), victim='rapilog'),
     'disk-transient': Fault(disk_transient, 'disk errors, transient'),

@@ -58,6 +58,14 @@ class Tally:
                          f'{row["lost"]:6} {row["out_of_order"]:12}{"" if row["promised"] else "  (newest: no promise)"}')
         return lines + [self.sum_line()]
 
+    def table_of_kinds(self):
+        """How often each kind of fault was seen. A pair counts as one kind: two at once."""
+        kinds = {}
+        for key, row in self.rows.items():
+            kind = 'two faults at once' if '+' in key[0] else FAULTS[key[0]].kind
+            kinds[kind] = kinds.get(kind, 0) + row['rounds']
+        return [f'{rounds:5} rounds  {kind}' for kind, rounds in sorted(kinds.items(), key=lambda item: item[1])]
+
     def sum_line(self):
         return (f'{"all":77} {self.total("rounds"):6} {self.total("acknowledged"):12} {self.total("lost", True):6} '
                 f'{self.total("out_of_order"):12}')
