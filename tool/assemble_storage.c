@@ -101,6 +101,7 @@ static void add_timing(struct assembly *assembly, struct disk_parts *parts, cons
     parts->timing = add_service(assembly, SERVICE_timing, name);
     parts->timing_config = (struct timing_config){
         .dilation_tenths = disk->dilation_tenths,
+        .timed_reads = disk->timed_reads,
     };
     snprintf(parts->timing_config.like, sizeof parts->timing_config.like, "%s", disk->like);
     uint32_t blocks = model_ram(model, "blocks", PACE_BITMAP_BYTES);

@@ -124,10 +124,11 @@ static void read_device(const struct description *description, struct disk *disk
                        disk->instance, what);
 }
 
-/* timing: {like: 7200rpm, dilation: 4.2} */
+/* timing: {like: 7200rpm, dilation: 4.2, reads: timed} */
 static void read_timing(struct disk *disk, struct node node)
 {
-    static const char *const keys[] = {"like", "dilation", NULL};
+    static const char *const keys[] = {"like", "dilation", "reads", NULL};
+    static const char *const reads[] = {"free", "timed", NULL};
     const char *kinds[16] = {NULL};
     if (!node_present(node) || !node_expect_map(node, "`timing`"))
         return;
@@ -135,6 +136,8 @@ static void read_timing(struct disk *disk, struct node node)
     for (size_t i = 0; i < 15 && latency_kinds[i].name != NULL; i++)
         kinds[i] = latency_kinds[i].name;
     disk->like = one_of(node_get(node, "like"), "`like`", kinds);
+    if (node_present(node_get(node, "reads")))
+        disk->timed_reads = strcmp(one_of(node_get(node, "reads"), "`reads`", reads), "timed") == 0;
     const char *text = node_text(node_get(node, "dilation"), "`dilation`", "1");
     char *end;
     double dilation = strtod(text, &end);

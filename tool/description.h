@@ -46,6 +46,7 @@ struct disk {
     const char *cache;        /* QEMU's word */
     const char *like;         /* measurements: as slow as this kind of disk, or NULL */
     uint32_t dilation_tenths; /* times this */
+    bool timed_reads;         /* else reads take no time */
 };
 
 struct rapilog_settings {

@@ -53,6 +53,8 @@ struct volume_config {
 struct timing_config {
     char like[QUOLL_NAME_SIZE]; /* a name in services/timing/latency.c */
     uint32_t dilation_tenths;   /* how many times slower than that disk, in tenths */
+    uint32_t timed_reads;       /* 0: reads take no time */
+    uint32_t reserved;
     uint64_t allowed_buffers;
 };
 

@@ -52,6 +52,14 @@ const struct disk_kind latency_kinds[] = {
         .interface_rate = 2000 * MEGABYTE,
     },
     {
+        .name = "network-2ms",
+        .description = "block device over a network, 2 ms there and back, safe when answered",
+        .parallel = true,
+        .command_ns = 2 * MILLISECOND,
+        .read_ns = 2 * MILLISECOND,
+        .interface_rate = 1000 * MEGABYTE,
+    },
+    {
         .name = "memory",
         .description = "no latency at all, volatile write cache; for tests",
         .volatile_cache = true,

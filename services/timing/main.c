@@ -58,7 +58,10 @@ static uint64_t due(const struct block_request *request)
     case BLOCK_FLUSH:
         return ticks_of(pace_flush(&timing.pace, now));
     default:
-        return 0;
+        return timing.config.timed_reads == 0
+                   ? 0
+                   : ticks_of(pace_read(&timing.pace, now, request->sector * BLOCK_SECTOR,
+                                        (uint64_t)request->count * BLOCK_SECTOR));
     }
 }
 

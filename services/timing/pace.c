@@ -80,14 +80,21 @@ static uint64_t destage(struct pace *pace, uint64_t now)
 
 static uint64_t begin(const struct pace *pace, uint64_t now)
 {
-    return pace->kind->parallel || now > pace->busy_until ? now : pace->busy_until;
+    return now > pace->busy_until ? now : pace->busy_until;
+}
+
+/* The transfer of a command that begins at `start`, then what it costs besides: a parallel disk is free meanwhile. */
+static uint64_t transfer(struct pace *pace, uint64_t start, uint64_t bytes, uint64_t cost)
+{
+    uint64_t moved = start + latency_transfer(bytes, pace->kind->interface_rate);
+    pace->busy_until = pace->kind->parallel ? moved : moved + cost;
+    return moved + cost;
 }
 
 uint64_t pace_write(struct pace *pace, uint64_t now, uint64_t offset, uint64_t bytes, bool durable)
 {
     const struct disk_kind *kind = pace->kind;
-    uint64_t when =
-        begin(pace, now) + kind->command_ns + latency_transfer(bytes, kind->interface_rate);
+    uint64_t when = transfer(pace, begin(pace, now), bytes, kind->command_ns);
     if (kind->volatile_cache) {
         if (pace->cached * PACE_BLOCK + bytes > kind->cache_bytes)
             when = destage(pace, when);
@@ -96,13 +103,23 @@ uint64_t pace_write(struct pace *pace, uint64_t now, uint64_t offset, uint64_t b
             when = latency_medium(kind, &pace->arm, when + kind->flush_ns, offset, bytes);
             forget(pace, offset, bytes);
         }
+        pace->busy_until = when;
     }
-    pace->busy_until = when;
     return when;
+}
+
+uint64_t pace_read(struct pace *pace, uint64_t now, uint64_t offset, uint64_t bytes)
+{
+    uint64_t start = begin(pace, now);
+    if (pace->kind->rotating)
+        start = latency_medium(pace->kind, &pace->arm, start, offset, bytes);
+    return transfer(pace, start, bytes, pace->kind->read_ns);
 }
 
 uint64_t pace_flush(struct pace *pace, uint64_t now)
 {
+    if (!pace->kind->volatile_cache)
+        return now;
     pace->busy_until = destage(pace, begin(pace, now));
     return pace->busy_until;
 }

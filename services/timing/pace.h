@@ -3,7 +3,7 @@
  *
  * Pure state and computation, all in the disk's own time ("model time", ns). The disk has a write cache of which only the
  * block numbers are kept; a FLUSH writes them to the medium in ascending order, as latency.h says. It serves one
- * command at a time unless its kind is parallel.
+ * command at a time unless its kind is parallel; then only the transfers wait for each other.
  */
 #ifndef TIMING_PACE_H
 #define TIMING_PACE_H
@@ -27,8 +27,10 @@ struct pace {
 /* `bitmap`: PACE_BITMAP_BYTES, all 0. */
 void pace_start(struct pace *pace, const struct disk_kind *kind, uint64_t *bitmap);
 /* When the command that arrives at `now` is done. [offset, offset + bytes) lies within PACE_LARGEST_DISK. A durable write is on
- * the medium then. Reads take no time: what is measured with this are writes, and start-up would take minutes. */
+ * the medium then. */
 uint64_t pace_write(struct pace *pace, uint64_t now, uint64_t offset, uint64_t bytes, bool durable);
+/* Reads come from the medium, as behind a cache that has not seen them. */
+uint64_t pace_read(struct pace *pace, uint64_t now, uint64_t offset, uint64_t bytes);
 uint64_t pace_flush(struct pace *pace, uint64_t now);
 
 #endif

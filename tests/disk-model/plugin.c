@@ -92,7 +92,7 @@ static int model_config_complete(void)
 
 #define MODEL_CONFIG_HELP                                                                          \
     "file=IMAGE       the medium (required)\n"                                                     \
-    "disk=KIND        7200rpm, consumer-ssd, plp-nvme or memory (required)\n"                      \
+    "disk=KIND        7200rpm, consumer-ssd, plp-nvme, network-2ms or memory (required)\n"                      \
     "dilation=N       slow down N times (default 1)\n"                                             \
     "reads=timed|free whether reads take time (default timed)\n"                                   \
     "survive=PERCENT  of unflushed sectors reach the medium at power-off (default 0)\n"            \

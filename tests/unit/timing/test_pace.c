@@ -76,8 +76,31 @@ static void a_disk_serves_one_command_at_a_time_unless_it_is_parallel(void **sta
     assert_int_equal(pace_write(pace, 0, 4096, 4096, false), 2 * first);
     pace = disk("plp-nvme");
     first = pace_write(pace, 0, 0, 4096, false);
-    assert_int_equal(pace_write(pace, 0, 4096, 4096, false), first);
+    uint64_t transfer = latency_transfer(4096, latency_kind("plp-nvme")->interface_rate);
+    assert_int_equal(pace_write(pace, 0, 4096, 4096, false), first + transfer);
     assert_int_equal(pace_flush(pace, 7), 7);
+}
+
+static void a_parallel_disk_moves_no_more_than_its_interface(void **state)
+{
+    (void)state;
+    struct pace *pace = disk("network-2ms");
+    uint64_t last = 0;
+    for (uint64_t i = 0; i < 100; i++)
+        last = pace_write(pace, 0, i << 20, 1 << 20, false);
+    assert_in_range(last, 100 * MS, 110 * MS); /* 100 MiB at 1 GB/s, and 2 ms */
+}
+
+static void a_read_on_a_rotating_disk_waits_for_its_sector(void **state)
+{
+    (void)state;
+    struct pace *pace = disk("7200rpm");
+    uint64_t now = pace_read(pace, 0, 1 << 30, 4096), first = now;
+    for (int i = 0; i < 10; i++)
+        now = pace_read(pace, now, 1 << 30, 4096);
+    assert_in_range(now - first, 10 * TURN - MS, 10 * TURN + MS);
+    pace = disk("consumer-ssd");
+    assert_in_range(pace_read(pace, 0, 1 << 30, 4096), 80 * US, 90 * US);
 }
 
 static void a_full_cache_makes_a_write_wait_for_the_medium(void **state)
@@ -128,6 +151,8 @@ int main(void)
         cmocka_unit_test(one_flush_of_many_writes_is_cheaper_than_many_flushes),
         cmocka_unit_test(a_durable_write_leaves_the_rest_of_the_cache_alone),
         cmocka_unit_test(a_disk_serves_one_command_at_a_time_unless_it_is_parallel),
+        cmocka_unit_test(a_parallel_disk_moves_no_more_than_its_interface),
+        cmocka_unit_test(a_read_on_a_rotating_disk_waits_for_its_sector),
         cmocka_unit_test(a_full_cache_makes_a_write_wait_for_the_medium),
         cmocka_unit_test(the_set_of_cached_blocks_is_exact),
     };
