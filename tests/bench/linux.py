@@ -61,14 +61,24 @@ def newest(paths):
     return max(os.path.getmtime(path) for path in paths)
 
 
-def build():
-    """Makes what is missing."""
+def initramfs_module():
     sys.path.insert(0, os.path.join(machine.ROOT, 'demo'))
     import initramfs  # pylint: disable=import-outside-toplevel
-    os.makedirs(PLACE, exist_ok=True)
+    return initramfs
+
+
+def build_base():
+    """Debian's kernel and busybox, if they are not there yet."""
     if not os.path.exists(KERNEL):
         machine.say('making the Linux guest (guests/linux/build)')
         machine.run([os.path.join(machine.ROOT, 'guests', 'linux', 'build'), BASE], 600, 'guests/linux/build')
+
+
+def build():
+    """Makes what is missing."""
+    initramfs = initramfs_module()
+    os.makedirs(PLACE, exist_ok=True)
+    build_base()
     sources = sorted(glob.glob(os.path.join(machine.ROOT, 'services', 'rapilog', '*.c')))
     inputs = sources + [os.path.join(SOURCE, name) for name in ('init', 'workload.c')] + [os.path.join(BASE, 'initrd.img')]
     if os.path.exists(INITRD) and os.path.getmtime(INITRD) > newest(inputs):

@@ -15,6 +15,10 @@ set bmargin 6
 '''
 
 
+def path(name):
+    return os.path.join(machine.RESULTS, name)
+
+
 def gnuplot(name, text):
     done = subprocess.run(['gnuplot'], input=text, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if done.returncode != 0:

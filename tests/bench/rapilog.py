@@ -4,7 +4,10 @@ import json
 import os
 
 import acknowledge
+import load
 import machine
+import reads
+import storage
 
 PLACE = os.path.join(machine.RESULTS, 'rapilog.json')
 NAMES = {f'acknowledge_{series}': what for series, what in acknowledge.NAMES.items()}
@@ -33,5 +36,17 @@ def run(quick):
     machine.say('rapilog: acknowledging a write, instructions')
     results['acknowledge'] = acknowledge.run()
     save(results)
-    print(acknowledge.table(results['acknowledge']))
+    print(acknowledge.table(results['acknowledge']), flush=True)
+    if quick:
+        return results
+    load.build()
+    machine.say('rapilog: reads beside the buffer')
+    results['reads'] = reads.run()
+    save(results)
+    print('\n' + reads.table(results['reads']), flush=True)
+    machine.say(f'rapilog: throughput on modelled disks, {len(storage.points())} machines, {load.AT_ONCE} at a time')
+    results['storage'] = storage.run()
+    save(results)
+    print(storage.table(results['storage']), flush=True)
+    print(f'plot: {storage.draw(results["storage"])}')
     return results
