@@ -44,6 +44,8 @@ void kept_note_dumped(struct kept_header *header, uint64_t sequence);
 uint64_t kept_dumped(const struct kept_header *header);
 
 /* The slot's `kept` anew, after a change. */
+/*@ requires index < buffer->slot_count && \valid(buffer->slot + index) && \valid_read(buffer); // for Frama-C (tests/proof)
+    assigns buffer->slot[index].kept; */
 void kept_note(struct buffer *buffer, uint32_t index);
 
 struct kept_account {

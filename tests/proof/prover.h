@@ -65,6 +65,14 @@ void proof_copy(uint8_t *to, const uint8_t *from, uint64_t size);
 int proof_compare(const uint8_t *a, const uint8_t *b, uint64_t size);
 #define memcmp(a, b, size) proof_compare((const uint8_t *)(a), (const uint8_t *)(b), size)
 
+/* Messages: what they say is nothing to prove; where they go is. */
+/*@ requires \valid(buffer + (0 .. size - 1));
+    terminates \true;
+    exits \false;
+    assigns buffer[0 .. size - 1];
+    assigns \result \from size; */
+size_t text_format(char *buffer, size_t size, const char *format, ...);
+
 /* Where stage-2 tables lie. */
 #define PROOF_TABLES 4096
 extern uint64_t proof_tables[PROOF_TABLES * 512];
