@@ -12,7 +12,7 @@ import host
 
 OFF_AFTER = 3  # seconds for which a machine waits for the mains after its drain, where they come back
 KILLS = 3  # of a component under load, at least
-SLOWER = (1, 8, 64)  # times, where the hold-up time is to be too short
+SLOWER = (1, 8, 64, 512)  # times, where the hold-up time is to be too short
 DRAIN_STEPS = (4, 15, 60)  # commands to the disk; a drain of some commits takes three or four, one of much data all of them
 SHORTEST_LOSS = 0.15  # seconds; a press of the power key lasts 0.1 s
 
@@ -116,7 +116,7 @@ def mains_short(stage, random):
     disk has become slower than it was measured, so that there is something to drain."""
     if stage.setting.mode.startswith('held'):
         stage.disk.slow_down(random.choice(SLOWER))
-        pause(random, 0, 1)
+        pause(random, 0.2, 2)
         stage.power_key()
         stage.disk.tell(f'cut-after {random.randint(1, random.choice(DRAIN_STEPS))}')
         until = time.monotonic() + stage.hold_up_seconds()
