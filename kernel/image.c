@@ -21,8 +21,8 @@ struct checker {
 };
 
 /*
- * What is proved (tests/proof): each check of a record reads inside the tables only, whatever the record says, and what it lets
- * pass is what its contract says. Checks of later tables rest on what those of earlier ones have let pass (IMAGE_TABLES).
+ * Contracts are for Frama-C (tests/proof, whose run names the functions that are proved): each check of a record reads inside the tables
+ * only, whatever the record says, and what it lets pass is what its contract says. Checks of later tables rest on what those of earlier ones have let pass (IMAGE_TABLES).
  */
 /*@ predicate has_tables(struct image *m) =
       \valid_read(m->header) &&
