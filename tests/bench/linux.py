@@ -16,7 +16,7 @@ KERNEL = os.path.join(BASE, 'vmlinuz')
 INITRD = os.path.join(PLACE, 'initrd.img')
 SOURCE = os.path.join(machine.ROOT, 'guests', 'bench', 'linux')
 LIBRARIES = ('ld-linux-aarch64.so.1', 'libc.so.6', 'libm.so.6', 'libpthread.so.0', 'libdl.so.2')
-INCLUDES = ('include', 'lib/quoll/include', 'lib/common', 'services/rapilog')
+INCLUDES = ('include', 'lib/quoll/include', 'lib/common', 'vmm', 'services/rapilog')
 
 
 def load(name, path):

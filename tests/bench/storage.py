@@ -15,7 +15,7 @@ ASKED_SEQUENTIAL, ASKED_RANDOM = 0.97, 5
 
 # Enough to fill the buffer before anything is measured, or it would be the buffer's speed. The plain disk begins with an empty cache and ends with a flush.
 SEQUENTIAL = {'plain': ('sequential', 4, 0, 1024), 'held': ('sequential', 4, 640, 1024), 'held ordered': ('sequential', 4, 640, 512)}
-RANDOM = {'plain': ('random', BASE_CLIENTS, 20, 150), 'held': ('random', BASE_CLIENTS, 12000, 6000), 'held ordered': ('random', BASE_CLIENTS, 12000, 3000)}
+RANDOM = {'plain': ('random', BASE_CLIENTS, 20, 150), 'held': ('random', BASE_CLIENTS, 8500, 5000), 'held ordered': ('random', BASE_CLIENTS, 8500, 2500)}
 
 
 def commits(mode, clients):
