@@ -227,10 +227,28 @@ static void step_measure(struct engine *engine, struct engine_volume *volume, ui
     measured(engine, volume);
 }
 
-/* Volumes share the scratch memory and would disturb each other's times, so they are measured one by one. */
+/* The volume whose measurement is under way; NULL: none. */
+static struct engine_volume *under_measurement(struct engine *engine)
+{
+    for (uint32_t number = 0; number < engine_disks(engine); number++) {
+        struct engine_volume *volume = &engine->volume[number];
+        if (volume->remeasuring ||
+            (volume->state == VOLUME_MEASURING && measure_is_under_way(&volume->measure)))
+            return volume;
+    }
+    return NULL;
+}
+
+/* Volumes share the scratch memory and would disturb each other's times, so they are measured one by one, each to its end:
+ * between its read and its write no other may begin, in whatever order they become ready. */
 static void step_measures(struct engine *engine, uint64_t now)
 {
+    struct engine_volume *first = under_measurement(engine);
     bool all = true;
+    if (first != NULL)
+        step_measure(engine, first, now);
+    if (under_measurement(engine) != NULL)
+        return;
     for (uint32_t number = 0; number < engine_disks(engine); number++) {
         struct engine_volume *volume = &engine->volume[number];
         step_measure(engine, volume, now);

@@ -155,6 +155,12 @@ bool measure_finished(const struct measure *measure)
     return measure->phase == MEASURE_FINISHED;
 }
 
+bool measure_is_under_way(const struct measure *measure)
+{
+    bool begun = measure->probe > 0 || measure->phase != MEASURE_READ || measure->issued > 0;
+    return begun && !measure_finished(measure);
+}
+
 bool measure_result(const struct measure *measure, struct rate *rate)
 {
     *rate = (struct rate){0};

@@ -2,7 +2,8 @@
  * Measures a volume: writes back what it has just read, and times it.
  *
  * Why this cannot hurt the data. At the start no client has been admitted yet, and later (remeasure.c) nothing is drained
- * meanwhile, so what is on the volume cannot change between the read and the write. Pieces are whole, aligned 4 KiB blocks, so no disk has to read, modify and write. Bytes
+ * meanwhile, so what is on the volume cannot change between the read and the write; and from the first read to the last answer the
+ * scratch memory is this measurement's alone. Pieces are whole, aligned 4 KiB blocks, so no disk has to read, modify and write. Bytes
  * and place are those that were read: whichever subset of the sectors of such a write is on the disk after a power
  * failure, the content is the same. (A disk that damages the sector which it is writing when the power fails is outside
  * what NVMe and ATA promise for one logical block, and would damage any other write as well.) A piece that could
@@ -55,6 +56,8 @@ void measure_stop(struct measure *measure);
 bool measure_next(struct measure *measure, uint64_t now, struct measure_command *command);
 void measure_done(struct measure *measure, bool ok, uint64_t now);
 bool measure_finished(const struct measure *measure);
+/* Begun and not finished: what was read lies in the scratch memory and may still be written back. */
+bool measure_is_under_way(const struct measure *measure);
 /* The result; false when the disk refused something. */
 bool measure_result(const struct measure *measure, struct rate *rate);
 

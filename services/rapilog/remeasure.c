@@ -59,7 +59,8 @@ static void end(struct engine *engine, struct engine_volume *volume, uint64_t no
 static bool others_are_measured(const struct engine *engine, const struct engine_volume *volume)
 {
     for (uint32_t number = 0; number < engine->setup.volume_count; number++)
-        if (&engine->volume[number] != volume && engine->volume[number].remeasuring)
+        if (&engine->volume[number] != volume && (engine->volume[number].remeasuring ||
+                                                  engine->volume[number].state == VOLUME_MEASURING))
             return true;
     return false;
 }

@@ -1,0 +1,138 @@
+/*
+ * Measuring at the start, with two volumes that become ready in either order and at any moment of each other's measurement: the
+ * real engine over two disks that hold data. They share the scratch memory, so what one has read must not be written to the other.
+ */
+#include "engine.h"
+
+#include <quoll/quoll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define US UINT64_C(1000)
+#define MS UINT64_C(1000000)
+#define VOLUMES 2u
+#define SECTORS 4096u
+#define SLOTS 64u
+#define SCRATCH 1024u /* sectors */
+#define PENDING 64u
+#define MOST_STEPS 60u /* more than the commands of one measurement */
+
+static struct {
+    uint8_t content[VOLUMES][SECTORS * BLOCK_SECTOR];
+    uint64_t now;
+    uint32_t first, count; /* of `pending`, answered in order */
+    struct {
+        uint32_t volume;
+        struct block_request request;
+    } pending[PENDING];
+} world;
+
+static struct engine engine;
+static struct buffer_slot slots[SLOTS];
+static uint32_t buckets[SLOTS];
+static uint8_t memory[SCRATCH * BLOCK_SECTOR + SLOTS * BUFFER_BLOCK];
+static struct rapilog_gauges gauges;
+
+void quoll_log(const char *format, ...) {}
+
+size_t quoll_format(char *buffer, size_t size, const char *format, ...)
+{
+    return (size_t)snprintf(buffer, size, "disk");
+}
+
+bool engine_port_submit(uint32_t volume, const struct block_request *request)
+{
+    uint32_t place = (world.first + world.count++) % PENDING;
+    world.pending[place].volume = volume;
+    world.pending[place].request = *request;
+    return true;
+}
+
+void engine_port_complete(uint32_t volume, uint64_t id, enum block_status status) {}
+void engine_port_serving(uint32_t volume) {}
+void engine_port_refused(uint32_t volume, const char *reason) {}
+void engine_port_drained(void) {}
+
+/* The content moves when a command is answered. False: nothing is on its way. */
+static bool answer_one(void)
+{
+    (void)engine_step(&engine, world.now);
+    if (world.count == 0)
+        return false;
+    uint32_t place = world.first;
+    const struct block_request *request = &world.pending[place].request;
+    uint32_t volume = world.pending[place].volume;
+    uint8_t *at = world.content[volume] + request->sector * BLOCK_SECTOR;
+    size_t bytes = (size_t)request->count * BLOCK_SECTOR;
+    world.first = (world.first + 1) % PENDING;
+    world.count--;
+    world.now += 100 * US;
+    if (request->operation == BLOCK_WRITE)
+        memcpy(at, memory + request->offset, bytes);
+    else if (request->operation == BLOCK_READ)
+        memcpy(memory + request->offset, at, bytes);
+    engine_disk_done(&engine, volume, request->id, BLOCK_OK, world.now);
+    return true;
+}
+
+static void begin(void)
+{
+    const struct engine_setup setup = {
+        .volume_count = VOLUMES,
+        .scratch_sectors = SCRATCH,
+        .slots_offset = SCRATCH * BLOCK_SECTOR,
+        .limits = {.hold_up_ns = 100 * MS, .reserve_ns = MS},
+        .gauges = &gauges,
+    };
+    memset(&world, 0, sizeof(world));
+    for (uint32_t volume = 0; volume < VOLUMES; volume++)
+        for (size_t i = 0; i < sizeof(world.content[volume]); i++)
+            world.content[volume][i] = (uint8_t)(i / BLOCK_SECTOR * 2 + volume);
+    world.now = 1;
+    engine_init(&engine, &setup, slots, SLOTS, buckets, SLOTS, memory + setup.slots_offset);
+}
+
+static void make_ready(uint32_t volume)
+{
+    engine_disk_ready(&engine, volume, "disk", SECTORS, 1024, false, world.now);
+}
+
+static void become_ready(uint32_t first, uint32_t steps)
+{
+    static uint8_t before[VOLUMES][SECTORS * BLOCK_SECTOR];
+    begin();
+    memcpy(before, world.content, sizeof(before));
+    make_ready(first);
+    for (uint32_t i = 0; i < steps; i++)
+        (void)answer_one();
+    (void)engine_step(&engine, world.now);
+    make_ready(1 - first);
+    while (answer_one())
+        continue;
+    assert_int_equal(gauges.measurements, VOLUMES);
+    assert_int_equal(engine.volume[0].state, VOLUME_SERVING);
+    assert_int_equal(engine.volume[1].state, VOLUME_SERVING);
+    assert_memory_equal(before, world.content, sizeof(before));
+}
+
+static void a_volume_keeps_its_content_whenever_another_becomes_ready(void **state)
+{
+    for (uint32_t first = 0; first < VOLUMES; first++)
+        for (uint32_t steps = 0; steps < MOST_STEPS; steps++)
+            become_ready(first, steps);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_volume_keeps_its_content_whenever_another_becomes_ready),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
