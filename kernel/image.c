@@ -374,6 +374,10 @@ static bool check_region(struct checker *check, uint32_t index)
              (region->size == 0 || region->content_size > region->size ||
               (region->content_size != 0 && !content_fits(image, region))))
         bad = "has no size, or contents that are not in the image";
+    else if ((region->flags & ~IMAGE_REGION_KEEP) != 0 ||
+             (region->flags != 0 &&
+              (region->kind != IMAGE_REGION_RAM || region->content_size != 0)))
+        bad = "has flags that it cannot have";
     else if (region->kind == IMAGE_REGION_IMAGE &&
              (region->content_offset % QUOLL_PAGE_SIZE != 0 || region->content_size == 0 ||
               !content_fits(image, region) || region->size != whole_pages(region->content_size)))
@@ -641,7 +645,8 @@ static bool check_irq(struct checker *check, uint32_t index)
     ensures \result ==> is_ram_region(image, region); */
 static bool is_shared_page(const struct image *image, uint32_t region)
 {
-    return is_ram(image, region) && image->regions[region].size == QUOLL_PAGE_SIZE;
+    return is_ram(image, region) && image->regions[region].size == QUOLL_PAGE_SIZE &&
+           image->regions[region].flags == 0;
 }
 
 /*@ requires is_check(check) && index < check->image->vm_count;

@@ -18,6 +18,7 @@ struct builder {
     const struct machine *machine;
     paddr_t image_base;
     struct devicetree_node devices[QUOLL_MAX_DEVICES]; /* of the image's devices, on this machine */
+    bool kept; /* regions that outlive a reset have done so */
 };
 extern struct builder build;
 

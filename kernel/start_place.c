@@ -4,6 +4,7 @@
  * Free memory is a list of ranges, from which regions are taken first fit. The pages that the kernel shares with VMMs come first,
  * side by side, so that the kernel's final page table needs few entries for them.
  */
+#include "keep.h"
 #include "log.h"
 #include "ranges.h"
 #include "start_parts.h"
@@ -180,11 +181,24 @@ void start_share(void)
     }
 }
 
+/* At once: keep_remember() comes after it. */
+static void place_kept(const struct image_region *from, const struct region *region)
+{
+    if (build.kept)
+        return;
+    arch_memory_zero(region->base, from->size);
+    arch_memory_clean(region->base, from->size);
+}
+
 static void place_ram(const struct image_region *from, struct region *region)
 {
     region->size = from->size;
     if (region->base.value == 0)
         region->base = place_allocate(from->size, from->name);
+    if (keep_wants(from)) {
+        place_kept(from, region);
+        return;
+    }
     uint64_t filled = from->content_size & ~(PAGE_SIZE - 1);
     uint64_t last = round_up(from->content_size, PAGE_SIZE);
     arch_memory_zero(paddr(region->base.value + filled), last - filled);
@@ -221,6 +235,17 @@ static void place_region(uint32_t index)
     }
 }
 
+/* First of all that is placed: where they lie must not depend on more than it has to. */
+static void decide_what_is_kept(void)
+{
+    for (uint32_t i = 0; i < region_count; i++) {
+        const struct image_region *from = &build.image->regions[i];
+        if (keep_wants(from) && regions[i].base.value == 0)
+            regions[i].base = place_allocate(from->size, from->name);
+    }
+    build.kept = keep_decide();
+}
+
 void place_regions(struct start_result *result)
 {
     const struct image *image = build.image;
@@ -239,11 +264,13 @@ void place_regions(struct start_result *result)
             next += image->regions[i].size;
         }
     }
+    decide_what_is_kept();
     for (uint32_t i = 0; i < region_count; i++) {
         place_region(i);
         if (image->regions[i].kind == IMAGE_REGION_RAM)
             result->placed += regions[i].size;
     }
+    keep_remember();
 }
 
 /* ---- The last look ---- */

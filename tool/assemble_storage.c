@@ -199,11 +199,14 @@ struct rapilog_parts *add_rapilog(struct assembly *assembly,
         .hold_up_ns = power_is_signalled(&assembly->description->power) ? settings->hold_up : 0,
         .reserve_ns = settings->reserve,
         .unsafe_no_drain = settings->unsafe_no_drain,
+        .survives_reset = settings->survives_reset,
         .mode = settings->mode,
     };
     if (settings->mode == RAPILOG_MODE_THROUGH)
         parts->config.hold_up_ns = 0;
     uint32_t dirty = model_ram(model, "dirty", settings->memory);
+    if (settings->survives_reset)
+        model->region[dirty].flags |= IMAGE_REGION_KEEP;
     model_map(model, parts->component, dirty, "dirty", READ_WRITE);
     uint32_t gauges = model_ram(model, "gauges", QUOLL_PAGE_SIZE);
     model_map(model, parts->component, gauges, "gauges", READ_WRITE);

@@ -53,7 +53,7 @@ struct rapilog_settings {
     struct node node;          /* absent: no RapiLog */
     uint64_t hold_up, reserve; /* ns */
     uint64_t memory, limit;    /* bytes */
-    bool unsafe_no_drain, restart;
+    bool unsafe_no_drain, restart, survives_reset;
     enum rapilog_mode mode;
     const char *dump;   /* GPT label of the dump area, or NULL */
     uint32_t dump_disk; /* index into description.disks */

@@ -87,9 +87,9 @@ static void read_dump(const struct description *description, struct node node,
 static void read_rapilog(const struct description *description, struct node node,
                          struct rapilog_settings *settings)
 {
-    static const char *const keys[] = {"mode",     "dump",   "hold_up",         "reserve",
-                                       "memory",   "limit",  "unsafe_no_drain", "core",
-                                       "priority", "budget", "restart",         NULL};
+    static const char *const keys[] = {
+        "mode", "dump",     "hold_up", "reserve", "memory",         "limit", "unsafe_no_drain",
+        "core", "priority", "budget",  "restart", "survives_reset", NULL};
     if (!node_expect_map(node, "`rapilog`"))
         return;
     if (node_present(settings->node)) {
@@ -116,6 +116,8 @@ static void read_rapilog(const struct description *description, struct node node
     settings->unsafe_no_drain =
         node_boolean(node_get(node, "unsafe_no_drain"), "`unsafe_no_drain`", false);
     settings->restart = node_boolean(node_get(node, "restart"), "`restart`", false);
+    settings->survives_reset =
+        node_boolean(node_get(node, "survives_reset"), "`survives_reset`", false);
     if (settings->reserve >= settings->hold_up)
         node_error(
             node_get(node, "reserve"),

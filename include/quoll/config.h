@@ -70,7 +70,7 @@ struct rapilog_config {
     uint64_t hold_up_ns;      /* 0: no power-fail signal; acknowledges only what is on the disk */
     uint64_t reserve_ns;      /* of it: detection, stopping the VMs, commands in flight, margin */
     uint32_t unsafe_no_drain; /* tests only: ignore loss of mains */
-    uint32_t reserved;
+    uint32_t survives_reset;  /* 1: "dirty" may outlive a reset of the machine */
     uint64_t allowed_buffers[CONFIG_MAX_CLIENTS];
     uint32_t
         disk_sharers; /* RapiLogs that drain to the same disk at the same time; 0 counts as 1 */
@@ -155,7 +155,8 @@ struct powerkey_config {
 #define VMM_SLOT_ENTROPY 1
 #define VMM_SLOT_DISK 2
 #define VMM_MAX_DISKS 8
-#define VMM_SURVIVAL_BYTES 16384u /* memory "survival": what outlives the VMM's own restart (vmm/survival.h) */
+#define VMM_SURVIVAL_BYTES                                                                         \
+    16384u /* memory "survival": what outlives the VMM's own restart (vmm/survival.h) */
 #define VMM_SLOT_MONITOR (VMM_SLOT_DISK + VMM_MAX_DISKS)
 #define VMM_SLOTS (VMM_SLOT_MONITOR + 1)
 struct vmm_config {

@@ -97,13 +97,17 @@ enum image_region_kind {
     IMAGE_REGION_KIND_COUNT
 };
 
+/* RAM without content: a reset of the machine that keeps its memory leaves it as it is, as far as the same image is booted again;
+ * otherwise it begins zeroed like all RAM. */
+#define IMAGE_REGION_KEEP 1u
+
 struct image_region {
     char name[QUOLL_NAME_SIZE];
     uint64_t size;   /* bytes, multiple of the page; 0 for kinds whose size the machine tells */
     uint32_t kind;   /* enum image_region_kind */
     uint32_t device; /* REGISTERS, WINDOW: index into devices; else IMAGE_NONE */
     uint32_t device_index; /* REGISTERS: number of the reg entry */
-    uint32_t reserved;
+    uint32_t flags;        /* IMAGE_REGION_KEEP or 0 */
     uint64_t content_offset, content_size; /* RAM: initial content; IMAGE: where it is */
 };
 

@@ -5,6 +5,7 @@
 #include "buffer.h"
 
 #include "bound.h"
+#include "kept.h"
 #include "sectors.h"
 #include "slots.h"
 
@@ -20,8 +21,11 @@ void buffer_init(struct buffer *buffer, struct buffer_slot *slots, uint32_t slot
     buffer->slot_count = slot_count;
     buffer->slot_most = slot_count;
     buffer->bucket_count = bucket_count;
-    for (uint32_t index = 0; index < slot_count; index++)
+    buffer->unsummed = BUFFER_NONE;
+    for (uint32_t index = 0; index < slot_count; index++) {
         slots[index].state = BUFFER_FREE;
+        slots[index].unsummed = false;
+    }
     for (uint32_t bucket = 0; bucket < bucket_count; bucket++)
         buckets[bucket] = BUFFER_NONE;
     for (uint32_t number = 0; number < BUFFER_MAX_VOLUMES; number++) {
@@ -76,6 +80,8 @@ static bool write_block(struct buffer *buffer, uint32_t volume, uint64_t number,
     if (index == BUFFER_NONE)
         return false;
     struct buffer_slot *slot = &buffer->slot[index];
+    if (buffer->sums)
+        kept_unsum(buffer, index);
     memcpy(slots_data(buffer, index, first), data, (size_t)count * BUFFER_SECTOR);
     if (!slot_waited_for(slot))
         slot->first_write = number;

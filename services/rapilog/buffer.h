@@ -100,6 +100,9 @@ struct buffer_slot {
     bool dumped;      /* DRAINING: in the dump area, flushed there */
     uint8_t epoch;    /* DRAINING: its epoch's number, modulo 256 */
     bool head;        /* starts a new disk request; counted in the cost */
+    bool unsummed;    /* in the list of those whose checksum is to be made; kept.h */
+    uint32_t sum;     /* of the data, 0: none yet */
+    uint32_t next_unsummed;
 };
 
 struct buffer_list {
@@ -147,6 +150,8 @@ struct buffer {
     uint32_t slot_most;                    /* for all data */
     uint64_t budget, slot_cost, head_cost; /* nanoseconds */
     bool hurry;
+    bool sums; /* slots get checksums; kept.h */
+    uint32_t unsummed;
     struct buffer_counters counters;
     struct buffer_volume volume[BUFFER_MAX_VOLUMES];
 };

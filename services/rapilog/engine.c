@@ -12,6 +12,7 @@
 #define US UINT64_C(1000)
 #define MS UINT64_C(1000000)
 #define KIB UINT64_C(1024)
+#define SUMS_AT_ONCE 16u
 
 static void commands_init(struct engine_volume *volume)
 {
@@ -36,6 +37,7 @@ void engine_init(struct engine *engine, const struct engine_setup *setup, struct
     engine->setup = *setup;
     engine->reason = RAPILOG_REASON_NOT_MEASURED;
     buffer_init(&engine->buffer, slots, slot_count, buckets, bucket_count, data);
+    engine->buffer.sums = setup->survives_reset;
     for (uint32_t number = 0; number < engine_disks(engine); number++) {
         requests_init(&engine->volume[number]);
         commands_init(&engine->volume[number]);
@@ -46,25 +48,69 @@ void engine_init(struct engine *engine, const struct engine_setup *setup, struct
                   "For tests of the test rig only");
 }
 
-void engine_restore(struct engine *engine, bool survived)
+static unsigned long kib_of(uint32_t slots)
 {
-    const struct engine_setup *setup = &engine->setup;
-    if (!survived)
-        kept_note_dumped(setup->kept, KEPT_NOT_READ);
-    uint64_t dumped = kept_dumped(setup->kept);
-    const struct kept_account account = kept_find(&engine->buffer, setup->volume_count, survived,
-                                                  setup->has_dump, setup->ordered, dumped);
-    engine->journal.dumped = dumped;
-    engine->journal.survived = survived;
-    if (!engine->setup.has_dump)
-        kept_adopt(&engine->buffer);
-    if (survived)
+    return (unsigned long)(slots * (BUFFER_BLOCK / KIB));
+}
+
+static void tell_restored(enum kept_past past, const struct kept_account *account)
+{
+    if (past == KEPT_RESTARTED)
         quoll_log("started again: %lu KiB of acknowledged data are still in memory",
-                  (unsigned long)(account.found * (BUFFER_BLOCK / KIB)));
-    if (account.damaged > 0)
+                  kib_of(account->found));
+    else if (past == KEPT_RESET)
+        quoll_log("the machine was reset: %lu KiB of acknowledged data are still in memory and "
+                  "pass their checks",
+                  kib_of(account->found));
+    if (account->refused > 0)
+        quoll_log("WARNING: %lu KiB in memory do not pass their checks (%lu KiB had no checksum "
+                  "yet): what was acknowledged in them is LOST",
+                  kib_of(account->refused), kib_of(account->unsummed));
+    if (account->damaged > 0)
         quoll_log("%u records in memory do not pass their checks: what was acknowledged in them "
                   "is LOST, and is not served",
-                  account.damaged);
+                  account->damaged);
+}
+
+/* Of an ordered domain, what a reset of the machine has left is taken as a whole or not at all. */
+static enum kept_past past_of_domain(const struct engine *engine, const struct kept_search *search)
+{
+    if (search->past != KEPT_RESET || !search->ordered)
+        return search->past;
+    const struct kept_account account = kept_inspect(&engine->buffer, search);
+    if (account.refused + account.damaged == 0)
+        return KEPT_RESET;
+    tell_restored(KEPT_NOTHING, &account);
+    quoll_log("WARNING: the %lu KiB that do are not taken either: the volumes go back to what the "
+              "dump area has, a state that was acknowledged as a whole",
+              kib_of(account.found));
+    return KEPT_NOTHING;
+}
+
+void engine_restore(struct engine *engine, enum kept_past past)
+{
+    const struct engine_setup *setup = &engine->setup;
+    struct kept_search search = {.past = past,
+                                 .volumes = setup->volume_count,
+                                 .has_dump = setup->has_dump,
+                                 .ordered = setup->ordered,
+                                 .dumped = kept_dumped(setup->kept)};
+    search.past = past_of_domain(engine, &search);
+    if (search.past == KEPT_NOTHING) {
+        kept_note_dumped(setup->kept, KEPT_NOT_READ);
+        search.dumped = KEPT_NOT_READ;
+    }
+    const struct kept_account account = kept_find(&engine->buffer, &search);
+    engine->journal.dumped = search.dumped;
+    engine->journal.survived = search.past != KEPT_NOTHING;
+    if (!engine->setup.has_dump)
+        kept_adopt(&engine->buffer);
+    tell_restored(search.past, &account);
+}
+
+bool engine_rest(struct engine *engine)
+{
+    return engine->buffer.sums && kept_make_sums(&engine->buffer, SUMS_AT_ONCE);
 }
 
 uint32_t engine_volume_number(const struct engine *engine, const struct engine_volume *volume)

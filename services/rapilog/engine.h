@@ -36,6 +36,7 @@
 
 #include "buffer.h"
 #include "journal.h"
+#include "kept.h"
 #include "measure.h"
 #include "rate.h"
 
@@ -143,6 +144,7 @@ struct engine_setup {
     bool unsafe_no_drain;
     bool strict_order;        /* an epoch is flushed before the next one is written */
     struct kept_header *kept; /* beside the slots */
+    bool survives_reset;      /* the slots' memory may outlive a reset of the machine */
     bool has_dump;            /* volume number volume_count is the dump area */
     bool ordered;             /* all volumes drain through it as one domain */
     uint8_t *journal_memory;  /* journal_blocks() blocks, which the disk finds in the buffer at */
@@ -173,8 +175,8 @@ struct engine {
 /* The buffer's memory as in buffer_init(). All volumes are ABSENT. */
 void engine_init(struct engine *engine, const struct engine_setup *setup, struct buffer_slot *slots,
                  uint32_t slot_count, uint32_t *buckets, uint32_t bucket_count, uint8_t *data);
-/* After engine_init(), once: what an earlier life has left in the buffer's memory (kept.h) is drained. survived: there was one. */
-void engine_restore(struct engine *engine, bool survived);
+/* After engine_init(), once: what an earlier life has left in the buffer's memory (kept.h) is drained. */
+void engine_restore(struct engine *engine, enum kept_past past);
 /* The volume's disk can be used; it is measured first. */
 void engine_disk_ready(struct engine *engine, uint32_t volume, const char *name, uint64_t sectors,
                        uint32_t max_sectors, bool read_only, uint64_t now);
@@ -196,6 +198,9 @@ void engine_mains_back(struct engine *engine);
 void engine_drain(struct engine *engine);
 /* Returns when to be called again at the latest, ns, or ENGINE_NEVER. */
 uint64_t engine_step(struct engine *engine, uint64_t now);
+
+/* When there is nothing else to do: a part of what can wait. True: there is more of it. */
+bool engine_rest(struct engine *engine);
 
 /* ---- Implemented by the service, or by a test ---- */
 

@@ -308,6 +308,8 @@ static uint8_t leave_to_newer(struct buffer *buffer, uint32_t index)
 
 static void merge_into(struct buffer *buffer, uint32_t from, uint32_t to, uint8_t mask)
 {
+    if (buffer->sums)
+        kept_unsum(buffer, to);
     for (uint32_t sector = 0; sector < BUFFER_BLOCK_SECTORS; sector++)
         if (has_sector(mask, sector))
             memcpy(slots_data(buffer, to, sector), slots_data(buffer, from, sector), BUFFER_SECTOR);

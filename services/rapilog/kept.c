@@ -1,6 +1,7 @@
 /* RapiLog's buffer after its own restart; see kept.h. */
 #include "kept.h"
 
+#include "checksum.h"
 #include "sectors.h"
 #include "slots.h"
 
@@ -86,6 +87,39 @@ static uint8_t epoch_in(uint32_t what)
     return (uint8_t)(what >> EPOCH_SHIFT);
 }
 
+/* ---- Checksums of the data ---- */
+
+/* 0 means that there is none. */
+static uint32_t sum_of_data(const struct buffer *buffer, uint32_t index)
+{
+    uint32_t sum = checksum(0, slots_data(buffer, index, 0), BUFFER_BLOCK);
+    return sum != 0 ? sum : 1;
+}
+
+void kept_unsum(struct buffer *buffer, uint32_t index)
+{
+    struct buffer_slot *slot = &buffer->slot[index];
+    slot->sum = 0;
+    if (slot->unsummed)
+        return;
+    slot->unsummed = true;
+    slot->next_unsummed = buffer->unsummed;
+    buffer->unsummed = index;
+}
+
+bool kept_make_sums(struct buffer *buffer, uint32_t most)
+{
+    for (; most > 0 && buffer->unsummed != BUFFER_NONE; most--) {
+        uint32_t index = buffer->unsummed;
+        struct buffer_slot *slot = &buffer->slot[index];
+        buffer->unsummed = slot->next_unsummed;
+        slot->unsummed = false;
+        if (slot->kept != 0)
+            slot->sum = sum_of_data(buffer, index);
+    }
+    return buffer->unsummed != BUFFER_NONE;
+}
+
 /* ---- Finding ---- */
 
 static bool is_sound(const struct buffer *buffer, uint32_t index, uint32_t volumes)
@@ -107,7 +141,10 @@ static void take_hold(struct buffer *buffer, uint32_t index)
         .volume = (uint8_t)(what >> VOLUME_SHIFT & 0xf),
         .state = BUFFER_FOUND,
         .valid = promised_in(what),
+        .sum = slot->sum,
     };
+    if (buffer->sums && slot->sum == 0)
+        kept_unsum(buffer, index);
     buffer->slots++;
     buffer->volume[slot->volume].slots++;
 }
@@ -119,24 +156,50 @@ static bool is_sealed_up_to(uint32_t what, uint64_t dumped)
            (int8_t)(uint8_t)(epoch_in(what) - (uint8_t)dumped) <= 0;
 }
 
-struct kept_account kept_find(struct buffer *buffer, uint32_t volumes, bool survived, bool has_dump,
-                              bool ordered, uint64_t dumped)
+static bool is_in_dump_area(uint32_t what, const struct kept_search *search)
+{
+    return search->has_dump &&
+           ((what & DUMPED) != 0 || (search->ordered && is_sealed_up_to(what, search->dumped)));
+}
+
+/* Whether the slot has something that was acknowledged, is nowhere else, and passes its checks. */
+static bool is_to_be_found(const struct buffer *buffer, uint32_t index,
+                           const struct kept_search *search, struct kept_account *account)
+{
+    const struct buffer_slot *slot = &buffer->slot[index];
+    if (search->past == KEPT_NOTHING || slot->kept == 0)
+        return false;
+    if (!is_sound(buffer, index, search->volumes)) {
+        account->damaged++;
+        return false;
+    }
+    if (is_in_dump_area((uint32_t)slot->kept, search))
+        return false;
+    if (search->past == KEPT_RESET && (slot->sum == 0 || slot->sum != sum_of_data(buffer, index))) {
+        account->refused++;
+        account->unsummed += slot->sum == 0 ? 1 : 0;
+        return false;
+    }
+    account->found++;
+    return true;
+}
+
+struct kept_account kept_inspect(const struct buffer *buffer, const struct kept_search *search)
+{
+    struct kept_account account = {0};
+    for (uint32_t index = 0; index < buffer->slot_count; index++)
+        (void)is_to_be_found(buffer, index, search, &account);
+    return account;
+}
+
+struct kept_account kept_find(struct buffer *buffer, const struct kept_search *search)
 {
     struct kept_account account = {0};
     for (uint32_t index = 0; index < buffer->slot_count; index++) {
-        struct buffer_slot *slot = &buffer->slot[index];
-        uint32_t what = (uint32_t)slot->kept;
-        bool sound = survived && slot->kept != 0 && is_sound(buffer, index, volumes);
-        bool elsewhere =
-            has_dump && ((what & DUMPED) != 0 || (ordered && is_sealed_up_to(what, dumped)));
-        if (survived && slot->kept != 0 && !sound)
-            account.damaged++;
-        if (sound && !elsewhere) {
+        if (is_to_be_found(buffer, index, search, &account))
             take_hold(buffer, index);
-            account.found++;
-        } else {
-            store(slot, 0);
-        }
+        else
+            store(&buffer->slot[index], 0);
     }
     return account;
 }
@@ -147,6 +210,8 @@ struct kept_account kept_find(struct buffer *buffer, uint32_t volumes, bool surv
 static void absorb(struct buffer *buffer, uint32_t older, uint32_t newer)
 {
     struct buffer_slot *to = &buffer->slot[older], *from = &buffer->slot[newer];
+    if (buffer->sums)
+        kept_unsum(buffer, older);
     for (uint32_t sector = 0; sector < BUFFER_BLOCK_SECTORS; sector++)
         if (has_sector(from->valid, sector))
             memcpy(slots_data(buffer, older, sector), slots_data(buffer, newer, sector),

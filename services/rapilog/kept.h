@@ -14,6 +14,12 @@
  * 0 is a slot with nothing promised. It is stored after the data that it speaks of. Bytes that nobody was promised are not
  * kept: the client still waits for an answer and asks again.
  *
+ * THE DATA. After a restart of RapiLog alone, memory is what it was. After a reset of the machine it is believed only as far as it
+ * passes its checks, so where the buffer is to survive that, each slot has a CRC-32C of its 4 KiB, too (`sum`). It is taken away
+ * before the data changes and made when there is nothing else to do, a little after the acknowledgement. What has no
+ * checksum yet, or a wrong one, is not taken; of an ordered domain then nothing is, since a part would be no prefix: it is
+ * as after a loss of power, what the dump area has.
+ *
  * Two slots of a block are put together, newer over older: epochs in the order of their numbers, of which only neighbours
  * exist at the same time, then the open one. Should RapiLog be restarted again in the middle of that, it does the same again.
  */
@@ -48,15 +54,36 @@ uint64_t kept_dumped(const struct kept_header *header);
     assigns buffer->slot[index].kept; */
 void kept_note(struct buffer *buffer, uint32_t index);
 
-struct kept_account {
-    uint32_t found, damaged; /* slots; damaged: not served */
+/* The data of the slot is going to change: it has no checksum until kept_make_sums() has made one. */
+void kept_unsum(struct buffer *buffer, uint32_t index);
+/* Makes so many of the checksums that are missing, at most; true: there are more. */
+bool kept_make_sums(struct buffer *buffer, uint32_t most);
+
+enum kept_past {
+    KEPT_NOTHING,   /* the first life in this memory */
+    KEPT_RESTARTED, /* RapiLog was; memory is what it was */
+    KEPT_RESET,     /* the machine was */
 };
 
-/* After buffer_init(): takes hold of the slots that an earlier life has left, or when there was none (survived false) of none.
- * They are in nobody's way and not yet readable. What is in the dump area is left to that: slots that say so, and of an
- * ordered domain those sealed up to epoch `dumped`; without a dump area, has_dump is false. */
-struct kept_account kept_find(struct buffer *buffer, uint32_t volumes, bool survived, bool has_dump,
-                              bool ordered, uint64_t dumped);
+struct kept_account {
+    uint32_t found;
+    uint32_t damaged;  /* records that do not pass their check; not served */
+    uint32_t refused;  /* KEPT_RESET: slots whose data does not pass its check, not served; */
+    uint32_t unsummed; /* of them, so many had no checksum yet */
+};
+
+struct kept_search {
+    enum kept_past past;
+    uint32_t volumes;
+    bool has_dump;
+    bool ordered;    /* what was sealed up to epoch */
+    uint64_t dumped; /* this one is left to the dump area, as everything is that says so itself */
+};
+
+/* After buffer_init(): how many slots kept_find() would find, and how many not. */
+struct kept_account kept_inspect(const struct buffer *buffer, const struct kept_search *search);
+/* Takes hold of the slots that an earlier life has left, and forgets all others. They are in nobody's way and not yet readable. */
+struct kept_account kept_find(struct buffer *buffer, const struct kept_search *search);
 /* What kept_find() has found becomes open slots, newer than everything that is in the buffer. Before any client is served. */
 void kept_adopt(struct buffer *buffer);
 

@@ -278,6 +278,7 @@ static uint64_t pass(void)
     while (tell_clients());
     for (uint32_t number = 0; number < rapilog.disks; number++)
         block_client_publish(&rapilog.disk[number]);
+    more = engine_rest(&rapilog.engine) || more;
     return more ? 0 : deadline;
 }
 
@@ -354,6 +355,18 @@ static uint64_t scratch_size(uint64_t region)
 
 _Static_assert(BUFFER_BLOCK == BUFFER_SECTOR * BUFFER_BLOCK_SECTORS, "a block is whole sectors");
 
+/* Not the first life since the kernel has started the component. */
+static bool started_before __attribute__((section(".surviving")));
+
+static enum kept_past past_in(const struct kept_header *header, uint64_t layout)
+{
+    bool restarted = started_before;
+    started_before = true;
+    if (!kept_header_sound(header, layout))
+        return KEPT_NOTHING;
+    return restarted ? KEPT_RESTARTED : KEPT_RESET;
+}
+
 /* Divides the region "dirty" and starts the engine on it. */
 static void divide(uint8_t *dirty, uint64_t size, struct engine_setup *setup)
 {
@@ -381,7 +394,7 @@ static void divide(uint8_t *dirty, uint64_t size, struct engine_setup *setup)
                 (uint32_t)slots, (uint32_t *)(void *)(dirty + buckets_at), buckets,
                 dirty + setup->slots_offset);
     uint64_t layout = size ^ slots << 40 ^ (uint64_t)setup->volume_count << 24;
-    engine_restore(&rapilog.engine, kept_header_sound(header, layout));
+    engine_restore(&rapilog.engine, past_in(header, layout));
     kept_header_write(header, layout);
 }
 
@@ -414,6 +427,7 @@ static void start(void)
                    config.disk_sharers},
         .unsafe_no_drain = config.unsafe_no_drain != 0,
         .strict_order = config.strict_order != 0,
+        .survives_reset = config.survives_reset != 0,
         .has_dump = config.has_dump != 0,
         .ordered = config.has_dump != 0 && config.mode == RAPILOG_MODE_HELD_ORDERED,
         .gauges = quoll_memory("gauges", sizeof(struct rapilog_gauges)),

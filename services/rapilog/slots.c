@@ -199,13 +199,16 @@ void slots_set_promised(struct buffer *buffer, struct buffer_slot *slot, uint8_t
 static void occupy(struct buffer *buffer, uint32_t index, uint32_t number, uint64_t block,
                    bool head)
 {
-    buffer->slot[index] = (struct buffer_slot){
+    struct buffer_slot *slot = &buffer->slot[index];
+    *slot = (struct buffer_slot){
         .block = block,
         .first_write = 1,
         .volume = (uint8_t)number,
         .state = BUFFER_DIRTY,
+        .unsummed = slot->unsummed, /* it may still be in that list */
+        .next_unsummed = slot->next_unsummed,
     };
-    slots_set_head(buffer, &buffer->slot[index], head);
+    slots_set_head(buffer, slot, head);
     buffer->slots++;
     buffer->volume[number].slots++;
     buffer->next_free = index + 1 < buffer->slot_count ? index + 1 : 0;

@@ -118,6 +118,9 @@ static void refuses_wrong_regions(void **state)
     REFUSES(regions[REGION_DATA].content_offset, UINT64_MAX, "contents");
     REFUSES(regions[REGION_DATA].content_offset, sizeof(*image), "contents");
     REFUSES(regions[REGION_DATA].device, 0, "device");
+    REFUSES(regions[REGION_DATA].flags, IMAGE_REGION_KEEP, "flags"); /* it has contents */
+    REFUSES(regions[REGION_GUEST].flags, 2, "flags");
+    REFUSES(regions[REGION_UART].flags, IMAGE_REGION_KEEP, "flags");
     REFUSES(regions[REGION_UART].device, DEVICES, "device");
     REFUSES(regions[REGION_UART].device, IMAGE_NONE, "device");
     REFUSES(regions[REGION_UART].size, 4096, "machine");

@@ -126,6 +126,56 @@ static void regions_hold_their_contents_and_zeroes(void **state)
     assert_int_equal(regions[REGION_CODE].base.value, (uintptr_t)image->content);
 }
 
+/* The machine is reset: its memory is what it was. Returns the first word of the region that may be kept. */
+static uint64_t *reset(void)
+{
+    host_reset(2);
+    start();
+    return (uint64_t *)regions[REGION_GUEST].base.value;
+}
+
+static void a_region_outlives_a_reset_for_the_same_image_only(void **state)
+{
+    image->regions[REGION_GUEST].flags = IMAGE_REGION_KEEP;
+    memset(arena, 0xa5, KERNEL_OFFSET);
+    system_image_make(image);
+    image->regions[REGION_GUEST].flags = IMAGE_REGION_KEEP;
+    machine_tree_make(tree_bytes(), &options);
+    uint64_t *word = reset();
+    assert_int_equal(*word, 0); /* after power-on */
+    *word = 11;
+    assert_ptr_equal(reset(), word);
+    assert_int_equal(*word, 11);
+    *word = 12;
+    image->header.label[0] ^= 1; /* another system */
+    assert_int_equal(*reset(), 0);
+    *word = 13;
+    image->header.label[0] ^=
+        1; /* the first one again: it must not see what the other one left, nor its own */
+    assert_int_equal(*reset(), 0);
+}
+
+static void a_region_that_lies_elsewhere_after_a_reset_is_cleared(void **state)
+{
+    image->regions[REGION_GUEST].flags = IMAGE_REGION_KEEP;
+    uint64_t *word = reset();
+    *word = 11;
+    options.memory_base += 6 * BLOCK;
+    options.memory_size -= 6 * BLOCK;
+    machine_tree_make(tree_bytes(), &options);
+    uint64_t *moved = reset();
+    if (moved == word)
+        fail_msg("the test needs another place");
+    assert_int_equal(*moved, 0);
+}
+
+static void other_memory_does_not_outlive_a_reset(void **state)
+{
+    uint64_t *word = reset();
+    *word = 11;
+    assert_int_equal(*reset(), 0);
+}
+
 static void a_region_without_contents_may_say_that_they_are_anywhere(void **state)
 {
     image->regions[REGION_GUEST].content_offset = UINT64_MAX - 7;
@@ -338,6 +388,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(memory_goes_to_one_purpose_only),
         TEST(regions_hold_their_contents_and_zeroes),
+        TEST(a_region_outlives_a_reset_for_the_same_image_only),
+        TEST(a_region_that_lies_elsewhere_after_a_reset_is_cleared),
+        TEST(other_memory_does_not_outlive_a_reset),
         TEST(a_region_without_contents_may_say_that_they_are_anywhere),
         TEST(spaces_have_what_the_image_maps),
         TEST(components_are_told_what_they_have),

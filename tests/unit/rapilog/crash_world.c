@@ -305,6 +305,7 @@ void world_do(const struct world_choice *choice)
         engine_mains_back(&engine);
         break;
     case CHOICE_RESTART:
+    case CHOICE_RESET:
         break; /* not in this world */
     }
     step();

@@ -50,7 +50,8 @@ static bool is_new(void)
 /* Whether the world goes on without anybody's doing. */
 static bool goes_on_by(enum world_choice_kind kind)
 {
-    return kind != CHOICE_END && kind != CHOICE_BACK && kind != CHOICE_RESTART;
+    return kind != CHOICE_END && kind != CHOICE_BACK && kind != CHOICE_RESTART &&
+           kind != CHOICE_RESET;
 }
 
 /* Depth first; returns what is wrong in the first state where something is, or NULL. */

@@ -71,7 +71,7 @@ static struct {
     struct cached cached[CACHED];
     uint32_t cached_count, serial;
     uint32_t durable[DISK_SECTORS];
-    uint32_t next, errors, returns, restarts;
+    uint32_t next, errors, returns, restarts, resets;
     bool asked[WORLD_OPERATIONS]; /* in this life of the engine */
     bool done[WORLD_OPERATIONS];
     bool acknowledged[WORLD_OPERATIONS];
@@ -269,7 +269,7 @@ static void tell_end(void)
         engine_mains(&engine);
 }
 
-static void start_engine(bool hold, bool survived)
+static void start_engine(bool hold, enum kept_past past)
 {
     uint32_t disks = WORLD_VOLUMES + (scenario->without_dump ? 0 : 1);
     const struct engine_setup setup = {
@@ -279,13 +279,14 @@ static void start_engine(bool hold, bool survived)
         .kept = &world.kept,
         .has_dump = !scenario->without_dump,
         .ordered = !scenario->held,
+        .survives_reset = scenario->resets > 0,
         .journal_memory = world.journal,
         .journal_offset = sizeof(world.data),
         .journal_order = world.order,
         .gauges = &gauges,
     };
     engine_init(&engine, &setup, world.slot, WORLD_SLOTS, world.bucket, BUCKETS, world.data);
-    engine_restore(&engine, survived);
+    engine_restore(&engine, past);
     if (world.ended)
         tell_end();
     for (uint32_t number = 0; number < disks; number++) {
@@ -336,23 +337,26 @@ static void submit(uint32_t number)
 }
 
 /* RapiLog begins anew on what it finds in memory. */
-static void begin_anew(bool hold)
+static void begin_anew(bool hold, enum kept_past past)
 {
     for (uint32_t i = 0; i < WORLD_COMMANDS; i++)
-        if (world.command[i].used)
+        if (world.command[i].used && past != KEPT_RESET)
             execute(&world.command[i], true);
     memset(world.command, 0, sizeof(world.command));
     memset(world.asked, 0, sizeof(world.asked));
-    start_engine(hold, true);
+    start_engine(hold, past);
 }
 
-static void restart(void)
+static void restart(enum kept_past past)
 {
-    world.restarts++;
+    while (past == KEPT_RESET && engine_rest(&engine))
+        continue;
+    world.restarts += past == KEPT_RESTARTED ? 1 : 0;
+    world.resets += past == KEPT_RESET ? 1 : 0;
     world.drained = false;
     for (uint32_t i = 0; i < world.next; i++)
         world.torn[i] = world.torn[i] || !world.done[i];
-    begin_anew(!scenario->through);
+    begin_anew(!scenario->through, past);
 }
 
 static void ask_again(void)
@@ -392,7 +396,10 @@ void world_do(const struct world_choice *choice)
         engine_mains_back(&engine);
         break;
     case CHOICE_RESTART:
-        restart();
+        restart(KEPT_RESTARTED);
+        break;
+    case CHOICE_RESET:
+        restart(KEPT_RESET);
         break;
     }
     world.deadline = engine_step(&engine, world.now);
@@ -405,7 +412,7 @@ static bool may_write(void)
     if (world.next == scenario->writes || world.ended || !engine_can_take(&engine, 0) ||
         !engine_can_take(&engine, 1))
         return false;
-    for (uint32_t i = 0; i < world.next && scenario->restarts > 0; i++)
+    for (uint32_t i = 0; i < world.next && scenario->restarts + scenario->resets > 0; i++)
         if (!world.done[i] && overlap(&scenario->write[i], &scenario->write[world.next]))
             return false;
     return true;
@@ -432,6 +439,8 @@ uint32_t world_choices(struct world_choice choices[WORLD_CHOICES])
         choices[count++] = (struct world_choice){CHOICE_BACK, 0};
     if (world.restarts < scenario->restarts)
         choices[count++] = (struct world_choice){CHOICE_RESTART, 0};
+    if (world.resets < scenario->resets)
+        choices[count++] = (struct world_choice){CHOICE_RESET, 0};
     return count;
 }
 
@@ -487,7 +496,7 @@ static void be_killed(uint32_t kills, uint32_t when)
     for (; kills > 0; kills--, when /= 16) {
         for (uint32_t commands = when % 16; commands > 0 && complete_first(); commands--)
             continue;
-        begin_anew(false);
+        begin_anew(false, KEPT_RESTARTED);
     }
 }
 
@@ -498,7 +507,7 @@ static void start_on_image(uint32_t kills, uint32_t when, uint32_t commands, uin
     memset(&world, 0, sizeof(world));
     world.now = 1;
     memcpy(world.durable, image, sizeof(image));
-    start_engine(false, false);
+    start_engine(false, KEPT_NOTHING);
     be_killed(kills, when);
     while (commands > 0 && engine.volume[0].state != VOLUME_SERVING && complete_first())
         commands--;
@@ -576,7 +585,7 @@ static bool may_be_torn(uint32_t version, uint32_t writes)
 static bool is_state_after(const uint8_t stamp[SECTORS], uint32_t writes)
 {
     bool lenient = scenario->errors > 0 || scenario->through || scenario->returns > 0 ||
-                   scenario->restarts > 0;
+                   scenario->restarts > 0 || scenario->resets > 0;
     for (uint32_t place = 0; place < SECTORS; place++)
         if ((stamp[place] > version_after(place, writes, false) &&
              !may_be_torn(stamp[place], writes)) ||
@@ -711,7 +720,7 @@ void world_begin(const struct world_scenario *with, enum world_mistake planted)
         memset(results, 0, RESULTS * sizeof(results[0]));
     memset(&world, 0, sizeof(world));
     world.now = 1;
-    start_engine(!scenario->through, false);
+    start_engine(!scenario->through, KEPT_NOTHING);
     while (complete_first())
         continue;
     if (engine.volume[0].state != VOLUME_SERVING)

@@ -4,7 +4,8 @@
  * here the disk has real contents, since what the dump area holds after a power cut is read again by a new engine.
  *
  * RapiLog itself may be restarted: its engine begins anew on the memory of the old one, the disk has done what was in flight, the
- * client asks again for what was not answered.
+ * client asks again for what was not answered. When the machine is reset, the disk has done nothing of what was in flight, and all
+ * checksums had been made.
  *
  * A power cut leaves any subset of the sectors that were not flushed, so blocks are torn and writes reordered. Then a new
  * engine starts on what is left, is cut off itself at some point, and another one starts, which is killed and restarted up to three
@@ -37,6 +38,7 @@ struct world_scenario {
     uint32_t errors;    /* the disk may refuse that many writes and flushes */
     uint32_t returns;   /* the mains may come back that often */
     uint32_t restarts;  /* RapiLog may be restarted that often */
+    uint32_t resets;    /* the machine may be reset that often, keeping its memory */
     bool without_dump;  /* held only: there is no dump area */
 };
 

@@ -49,6 +49,7 @@ static struct world_scenario random_scenario(void)
         .errors = explore_choose(2) * explore_choose(5),
         .returns = explore_choose(3),
         .restarts = explore_choose(2) * explore_choose(8),
+        .resets = explore_choose(2) * explore_choose(4),
     };
     for (uint32_t i = 0; i < WORLD_OPERATIONS; i++) {
         struct world_write *write = &scenario.write[i];
@@ -139,6 +140,18 @@ static void a_restart_of_rapilog_loses_nothing(void **state)
                                        .restarts = 1});
 }
 
+static void a_reset_of_the_machine_loses_nothing(void **state)
+{
+    must_hold(&(struct world_scenario){
+        .name = "a reset, ordered", .write = {{1, 0, 1}}, .writes = 1, .resets = 1});
+    must_hold(&(struct world_scenario){.name = "a reset, held",
+                                       .write = {{0, 0, 2}, {0, 1, 2}},
+                                       .writes = 2,
+                                       .held = true,
+                                       .without_dump = true,
+                                       .resets = 1});
+}
+
 /* The end is told to each new life at once, before it has looked at the dump area. */
 static void a_restart_while_draining_leaves_nothing_pending(void **state)
 {
@@ -184,6 +197,7 @@ int main(void)
         cmocka_unit_test(a_clean_end_leaves_nothing_pending),
         cmocka_unit_test(held_data_gets_out_through_the_dump_area),
         cmocka_unit_test(a_restart_of_rapilog_loses_nothing),
+        cmocka_unit_test(a_reset_of_the_machine_loses_nothing),
         cmocka_unit_test(a_restart_while_draining_leaves_nothing_pending),
         cmocka_unit_test(random_walks_keep_order_and_promise),
         cmocka_unit_test(acknowledging_before_the_copy_is_found),

@@ -17,16 +17,17 @@ enum world_choice_kind {
     CHOICE_COMPLETE,
     CHOICE_REFUSE,
     CHOICE_TIME,
-    CHOICE_END,    /* loss of mains, or a clean end */
-    CHOICE_BACK,   /* the mains */
-    CHOICE_RESTART /* of RapiLog */
+    CHOICE_END,     /* loss of mains, or a clean end */
+    CHOICE_BACK,    /* the mains */
+    CHOICE_RESTART, /* of RapiLog */
+    CHOICE_RESET    /* of the machine, which keeps its memory */
 };
 
 struct world_choice {
     enum world_choice_kind kind;
     uint32_t command;
 };
-#define WORLD_CHOICES (2 * WORLD_COMMANDS + 5)
+#define WORLD_CHOICES (2 * WORLD_COMMANDS + 6)
 
 /* Mistakes that can be planted, to see that the checks find them. Each world has some of them. */
 enum world_mistake {
