@@ -37,13 +37,14 @@ static void sort_objects(struct model *model)
     free(sorted);
 }
 
-/* One entry per named mapping and object, and one for the environment itself. */
+/* One entry per mapping and object, and one for the environment itself; without a name there is none, but the kernel's check
+ * (kernel/image.c) asks for its room all the same. */
 static void add_environment(struct model *model, uint32_t component)
 {
     uint64_t entries = 1 + model->component[component].object_count;
     for (uint32_t i = 0; i < model->mapping_count; i++)
         entries += model->mapping[i].space_kind == IMAGE_SPACE_COMPONENT &&
-                   model->mapping[i].space == component && model->mapping[i].name[0] != '\0';
+                   model->mapping[i].space == component;
     uint64_t size =
         sizeof(struct quoll_environment) + entries * sizeof(struct quoll_environment_entry);
     uint32_t region = model_ram(model, "environment", size);
