@@ -21,11 +21,16 @@ static int both_aligned(const void *a, const void *b)
     return (((uintptr_t)a | (uintptr_t)b) & 7) == 0;
 }
 
-static void *copy_forward(void *to, const void *from, size_t size)
+static inline __attribute__((always_inline)) void *copy_forward(void *to, const void *from,
+                                                                size_t size)
 {
     uint8_t *out = to;
     const uint8_t *in = from;
     if (both_aligned(out, in)) {
+        for (; size >= 128; size -= 128, out += 128, in += 128) {
+            copy_line((word *)(void *)out, (const word *)(const void *)in);
+            copy_line((word *)(void *)out + 8, (const word *)(const void *)in + 8);
+        }
         for (; size >= 64; size -= 64, out += 64, in += 64)
             copy_line((word *)(void *)out, (const word *)(const void *)in);
         for (; size >= 8; size -= 8, out += 8, in += 8)

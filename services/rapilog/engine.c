@@ -14,6 +14,8 @@
 #define KIB UINT64_C(1024)
 #define SUMS_AT_ONCE 16u
 
+#define GAUGES_EVERY (10 * MS)
+
 static void commands_init(struct engine_volume *volume)
 {
     volume->unused_command = 0;
@@ -36,6 +38,7 @@ void engine_init(struct engine *engine, const struct engine_setup *setup, struct
     memset(engine, 0, sizeof(*engine));
     engine->setup = *setup;
     engine->reason = RAPILOG_REASON_NOT_MEASURED;
+    engine->news = true;
     buffer_init(&engine->buffer, slots, slot_count, buckets, bucket_count, data);
     engine->buffer.sums = setup->survives_reset;
     for (uint32_t number = 0; number < engine_disks(engine); number++) {
@@ -149,6 +152,7 @@ void engine_disk_done(struct engine *engine, uint32_t volume_number, uint64_t id
                       enum block_status status, uint64_t now)
 {
     struct engine_volume *volume = &engine->volume[volume_number];
+    engine->news = true;
     if (id >= ENGINE_COMMANDS || volume->command[id].kind == ENGINE_COMMAND_FREE)
         return;
     const struct engine_command command = volume->command[id];
@@ -198,6 +202,7 @@ bool engine_disk_gone(struct engine *engine, uint32_t volume_number, uint64_t no
 
 void engine_serve(struct engine *engine, uint32_t number)
 {
+    engine->news = true;
     engine->volume[number].state = VOLUME_SERVING;
     engine_port_serving(number);
 }
@@ -230,6 +235,7 @@ void engine_disk_ready(struct engine *engine, uint32_t volume_number, const char
     volume->max_sectors = max_sectors;
     volume->read_only = read_only;
     volume->state = VOLUME_MEASURING;
+    engine->news = true;
     uint32_t most =
         max_sectors < engine->setup.scratch_sectors ? max_sectors : engine->setup.scratch_sectors;
     if (!measure_begin(&volume->measure, read_only ? 0 : sectors, most, now))
@@ -255,6 +261,7 @@ void engine_measure(struct engine *engine, struct engine_volume *volume, uint64_
 
 void engine_disk_unusable(struct engine *engine)
 {
+    engine->news = true;
     if (engine->journal.stage == JOURNAL_AWAITED)
         engine->journal.stage = JOURNAL_REFUSED;
 }
@@ -443,6 +450,7 @@ void engine_mains(struct engine *engine)
     if (engine->phase == ENGINE_MAINS)
         return;
     engine->phase = ENGINE_MAINS;
+    engine->news = true;
     engine->drained = false;
     buffer_hurry(&engine->buffer, true);
     for (uint32_t number = 0; number < engine->setup.volume_count; number++) {
@@ -459,6 +467,7 @@ void engine_mains_back(struct engine *engine)
     if (engine->phase != ENGINE_MAINS)
         return;
     engine->phase = ENGINE_RUNNING;
+    engine->news = true;
     engine->drained = false;
     buffer_hurry(&engine->buffer, false);
     journal_mains_back(engine);
@@ -474,6 +483,7 @@ void engine_drain(struct engine *engine)
 {
     if (engine->phase != ENGINE_RUNNING)
         return;
+    engine->news = true;
     engine->phase = ENGINE_DRAINING;
     quoll_log("asked to drain: %lu KiB to go; from now on writes are acknowledged from the disk",
               (unsigned long)(engine->buffer.slots * (BUFFER_BLOCK / KIB)));
@@ -532,8 +542,6 @@ static void update_gauges(struct engine *engine)
     gauges->state = state_of(engine);
     gauges->reason = engine->reason;
     gauges->dirty_bytes = (uint64_t)engine->buffer.slots * BUFFER_BLOCK;
-    if (gauges->dirty_bytes > gauges->dirty_high)
-        gauges->dirty_high = gauges->dirty_bytes;
     gauges->bound_bytes = bytes_within(engine, engine->rate.slot_ns);
     gauges->bound_scattered = bytes_within(engine, engine->rate.slot_ns + engine->rate.head_ns);
     gauges->drain_ns = buffer_cost(&engine->buffer);
@@ -563,28 +571,69 @@ static uint64_t later_than(uint64_t now, uint64_t deadline)
     return deadline > now ? deadline : ENGINE_NEVER;
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* What clients alone do not change. A write must not pay for it, and a client that keeps RapiLog busy must not keep it from happening. */
+static void step_news(struct engine *engine, uint64_t now)
+{
+    if (!engine->news && now < engine->idle_until)
+        return;
+    engine->news = false;
+    step_measures(engine, now);
+    engine->idle_until = later_than(now, remeasure_step(engine, now));
+    rebound(engine);
+}
+
+/* Gauges are for people and may be late by GAUGES_EVERY, but never say that nothing is dirty when something is. Returns when they
+ * are to be published. */
+static uint64_t step_gauges(struct engine *engine, bool news, uint64_t now)
+{
+    uint64_t dirty = (uint64_t)engine->buffer.slots * BUFFER_BLOCK;
+    if (dirty > engine->gauges.dirty_high)
+        engine->gauges.dirty_high = dirty;
+    bool first = dirty != 0 && engine->gauges.dirty_bytes == 0;
+    if (!news && !first && now < engine->told_gauges + GAUGES_EVERY)
+        return engine->told_gauges + GAUGES_EVERY;
+    engine->told_gauges = now;
+    update_gauges(engine);
+    publish_gauges(engine);
+    return ENGINE_NEVER;
+}
+
+/* A volume's epoch is on its way: until the disk says something there is nothing to do for it. */
+static bool awaits_disk(const struct engine *engine, uint32_t number)
+{
+    return !engine->setup.has_dump && engine->buffer.volume[number].is_writing;
+}
+
+static uint64_t step_drains(struct engine *engine, bool news, uint64_t now)
+{
+    journal_step(engine, now);
+    uint64_t deadline = later_than(now, journal_deadline(engine));
+    for (uint32_t number = 0; number < engine->setup.volume_count; number++) {
+        struct engine_volume *volume = &engine->volume[number];
+        if (!news && awaits_disk(engine, number))
+            continue;
+        drain_step(engine, volume, now);
+        deadline = earlier(deadline, later_than(now, drain_deadline(engine, volume)));
+    }
+    return deadline;
+}
+
 uint64_t engine_step(struct engine *engine, uint64_t now)
 {
-    step_measures(engine, now);
-    uint64_t idle = remeasure_step(engine, now), deadline = idle;
-    rebound(engine);
+    bool news = engine->news;
+    uint64_t deadline = ENGINE_NEVER;
+    step_news(engine, now);
     engine->closed = domain_is_closed(engine);
     for (uint32_t number = 0; number < engine->setup.volume_count; number++)
         requests_step(engine, &engine->volume[number]);
-    update_gauges(engine);
-    if (!(engine->phase == ENGINE_MAINS && engine->setup.unsafe_no_drain)) {
-        journal_step(engine, now);
-        uint64_t journal = later_than(now, journal_deadline(engine));
-        deadline = journal < idle ? journal : idle;
-        for (uint32_t number = 0; number < engine->setup.volume_count; number++) {
-            struct engine_volume *volume = &engine->volume[number];
-            drain_step(engine, volume, now);
-            uint64_t wish = later_than(now, drain_deadline(engine, volume));
-            if (wish < deadline)
-                deadline = wish;
-        }
-    }
+    if (!(engine->phase == ENGINE_MAINS && engine->setup.unsafe_no_drain))
+        deadline = step_drains(engine, news, now);
     step_drained(engine);
-    publish_gauges(engine);
-    return deadline;
+    deadline = earlier(deadline, step_gauges(engine, news || engine->news, now));
+    return engine->news ? now : earlier(deadline, engine->idle_until);
 }

@@ -99,20 +99,17 @@ struct engine_volume {
     uint64_t sectors;
     uint32_t max_sectors;
     bool read_only;
-    struct measure measure;
     struct rate rate;
     bool measurable;      /* it could be measured at the start */
     bool remeasuring;     /* ... and is so again (remeasure.c) */
     uint64_t measured_at; /* ns */
 
-    struct engine_request request[ENGINE_REQUESTS];
     struct engine_queue unused;  /* free requests */
     struct engine_queue writes;  /* not yet taken as a whole; in order */
     struct engine_queue waiting; /* writes and flushes that wait for the disk */
     struct engine_queue reads;   /* with pieces to issue */
     uint32_t taken;              /* requests in use */
 
-    struct engine_command command[ENGINE_COMMANDS];
     uint16_t unused_command;
     uint32_t commands, runs; /* in flight */
 
@@ -129,6 +126,11 @@ struct engine_volume {
     uint64_t retry_at, retry_after, complain_at;
     uint64_t refused_sector;
     uint32_t refused_blocks;
+
+    /* Large, so last: what is before them is reached with one instruction. */
+    struct measure measure;
+    struct engine_request request[ENGINE_REQUESTS];
+    struct engine_command command[ENGINE_COMMANDS];
 };
 
 enum engine_phase { ENGINE_RUNNING, ENGINE_DRAINING, ENGINE_MAINS };
@@ -163,6 +165,9 @@ struct engine {
     uint64_t budget;      /* ns, for what is promised */
     uint64_t full_budget; /* ns, with the part that placing may leave in the disk's cache */
     uint64_t told_bound;  /* bytes */
+    bool news;            /* since the last step something other than a client has come */
+    uint64_t idle_until;  /* when remeasure_step() has something to do by itself */
+    uint64_t told_gauges; /* when they were published */
     bool bounded;         /* there is a bound, of whatever size */
     bool closed;          /* an ordered domain that cannot promise anything now */
     struct rapilog_gauges gauges;

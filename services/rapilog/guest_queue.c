@@ -28,10 +28,11 @@ struct served {
     bool ready;               /* the disk is known */
     bool full; /* requests were left in the ring because others must be answered first */
     struct block_geometry geometry;
-    struct virtqueue ring;
-    struct block_queue queue;
-    struct answer answers[MOST_ANSWERS];
     uint32_t answer_count;
+    struct virtqueue ring;
+    /* large, so last */
+    struct answer answers[MOST_ANSWERS];
+    struct block_queue queue;
 };
 
 static struct {

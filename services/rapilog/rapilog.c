@@ -32,18 +32,21 @@ struct flushes { /* of a disk that needs none: to be answered */
 enum disk_state { DISK_AWAITED, DISK_USED, DISK_UNUSABLE, DISK_GONE };
 
 static struct {
-    struct engine engine;
-    struct block_buffers buffers;
-    struct block_server server[CONFIG_MAX_CLIENTS];
-    struct block_client disk[CONFIG_MAX_CLIENTS + 1];
-    enum disk_state state[CONFIG_MAX_CLIENTS + 1];
-    struct flushes flushes[CONFIG_MAX_CLIENTS + 1];
     uint32_t count;              /* clients */
     uint32_t disks;              /* of them, and the dump area */
     uint32_t drained;            /* channel */
     uint32_t resumed;            /* channel; only with `back` */
     uint64_t mains, back, drain; /* signals; 0: not connected */
-    uint64_t armed;              /* the timer's deadline, ticks */
+    uint64_t armed;              /* the timer's deadline, ns */
+    bool unsettled;              /* something is to be answered in the place of a disk */
+    uint32_t awake;              /* bit n: disk n was not left asleep, and has to be looked at */
+    enum disk_state state[CONFIG_MAX_CLIENTS + 1];
+    struct block_server server[CONFIG_MAX_CLIENTS];
+    /* large, so last */
+    struct flushes flushes[CONFIG_MAX_CLIENTS + 1];
+    struct block_client disk[CONFIG_MAX_CLIENTS + 1];
+    struct block_buffers buffers;
+    struct engine engine;
 } rapilog;
 
 /* ---- What the engine asks for ---- */
@@ -53,6 +56,7 @@ static bool answer_flush_later(struct flushes *flushes, uint64_t id)
     if (flushes->count == ENGINE_COMMANDS)
         return false;
     flushes->id[flushes->count++] = id;
+    rapilog.unsettled = true;
     return true;
 }
 
@@ -60,8 +64,10 @@ bool engine_port_submit(uint32_t volume, const struct block_request *request)
 {
     bool cached = (rapilog.disk[volume].geometry.abilities & BLOCK_VOLATILE_CACHE) != 0;
     /* A disk that is gone takes everything; settle() then answers. */
-    if (rapilog.state[volume] == DISK_GONE)
+    if (rapilog.state[volume] == DISK_GONE) {
+        rapilog.unsettled = true;
         return true;
+    }
     if (request->operation == BLOCK_FLUSH && !cached)
         return answer_flush_later(&rapilog.flushes[volume], request->id);
     return block_client_submit(&rapilog.disk[volume], request);
@@ -141,6 +147,7 @@ static void use_disk(uint32_t number)
 static void lose_disk(uint32_t number)
 {
     rapilog.state[number] = DISK_GONE;
+    rapilog.unsettled = true;
     quoll_log("disk%u is gone: %s. Acknowledged data that was not written yet is kept, but cannot "
               "get to it",
               number, rapilog.disk[number].reason);
@@ -175,17 +182,22 @@ static void look_at_disk(uint32_t number)
 static bool settle_flushes(uint32_t number)
 {
     struct flushes due;
+    if (rapilog.flushes[number].count == 0)
+        return false;
     due = rapilog.flushes[number]; /* an answer may make the engine ask again */
     rapilog.flushes[number].count = 0;
     for (uint32_t i = 0; i < due.count; i++)
         engine_disk_done(&rapilog.engine, number, due.id[i], BLOCK_OK, now_ns());
-    return due.count > 0;
+    return true;
 }
 
 /* True when something was answered in the place of a disk. */
 static bool settle(void)
 {
     bool any = false;
+    if (!rapilog.unsettled)
+        return false;
+    rapilog.unsettled = false;
     for (uint32_t number = 0; number < rapilog.disks; number++) {
         any = settle_flushes(number) || any;
         if (rapilog.state[number] == DISK_GONE)
@@ -242,8 +254,12 @@ static void act_on(uint64_t signals)
 static bool take_all(void)
 {
     bool more = false;
-    for (uint32_t number = 0; number < rapilog.disks; number++)
-        look_at_disk(number);
+    for (uint32_t number = 0; number < rapilog.disks; number++) {
+        if (rapilog.state[number] == DISK_AWAITED)
+            rapilog.awake |= UINT32_C(1) << number;
+        if ((rapilog.awake >> number & 1) != 0)
+            look_at_disk(number);
+    }
     for (uint32_t number = 0; number < rapilog.count; number++) {
         if (!guest_queue_is_lent(number)) {
             take_requests(number);
@@ -282,46 +298,52 @@ static uint64_t pass(void)
     return more ? 0 : deadline;
 }
 
-/* False when something has arrived meanwhile. A link whose requests cannot be taken now is not slept on. */
+/* False when something has arrived meanwhile. A disk that does not signal stays asleep through any number of passes. A link
+ * whose requests cannot be taken now is not slept on. */
 static bool fall_asleep(void)
 {
     bool quiet = true;
-    for (uint32_t number = 0; number < rapilog.disks; number++)
-        quiet = block_client_sleep(&rapilog.disk[number]) && quiet;
+    for (uint32_t left = rapilog.awake; left != 0; left &= left - 1) {
+        if (block_client_sleep(&rapilog.disk[__builtin_ctz(left)]))
+            rapilog.awake ^= left & -left;
+        else
+            quiet = false;
+    }
     for (uint32_t number = 0; number < rapilog.count; number++)
         if (engine_can_take(&rapilog.engine, number))
             quiet = block_server_sleep(&rapilog.server[number]) && quiet;
     return quiet;
 }
 
-static void wake_up(void)
+static void wake_up(uint64_t signals)
 {
     for (uint32_t number = 0; number < rapilog.disks; number++)
-        block_client_awake(&rapilog.disk[number]);
+        if ((signals & rapilog.disk[number].signal) != 0)
+            rapilog.awake |= UINT32_C(1) << number;
+    for (uint32_t left = rapilog.awake; left != 0; left &= left - 1)
+        block_client_awake(&rapilog.disk[__builtin_ctz(left)]);
     for (uint32_t number = 0; number < rapilog.count; number++)
         block_server_awake(&rapilog.server[number]);
 }
 
-static void arm(uint64_t deadline)
+static void arm(uint64_t deadline_ns)
 {
-    if (deadline == rapilog.armed)
+    if (deadline_ns == rapilog.armed)
         return;
-    rapilog.armed = deadline;
-    (void)quoll_timer_set(deadline);
+    rapilog.armed = deadline_ns;
+    (void)quoll_timer_set(deadline_ns == ENGINE_NEVER ? QUOLL_NEVER
+                                                      : quoll_ticks_from_ns(deadline_ns) + 1);
 }
 
 /* Waits for signals, or only takes what is pending when there is work: a busy client must not hide loss of mains. */
 static uint64_t take_signals(uint64_t deadline_ns)
 {
     bool quiet = fall_asleep();
-    if (quiet)
-        arm(deadline_ns == ENGINE_NEVER ? QUOLL_NEVER : quoll_ticks_from_ns(deadline_ns) + 1);
-    else
-        arm(0);
+    arm(quiet ? deadline_ns : 0);
     uint64_t signals = quoll_wait();
     if ((signals & QUOLL_SIGNAL_TIMER) != 0)
-        rapilog.armed = QUOLL_NEVER;
-    wake_up();
+        rapilog.armed = ENGINE_NEVER;
+    wake_up(signals);
     return signals;
 }
 
@@ -410,7 +432,7 @@ static void start(void)
         quoll_fail("config: `held ordered` without a dump area");
     rapilog.count = config.client_count;
     rapilog.disks = config.client_count + (config.has_dump != 0 ? 1 : 0);
-    rapilog.armed = QUOLL_NEVER;
+    rapilog.armed = ENGINE_NEVER;
     rapilog.mains = optional_signal("mains");
     rapilog.back = optional_signal("mains-back");
     if (rapilog.back != 0)
@@ -441,6 +463,7 @@ static void start(void)
                           config.allowed_buffers[number]);
     for (uint32_t number = 0; number < rapilog.disks; number++)
         block_client_find(&rapilog.disk[number], number);
+    rapilog.awake = (UINT32_C(1) << rapilog.disks) - 1;
 }
 
 void component_main(void)

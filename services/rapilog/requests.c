@@ -77,14 +77,15 @@ void engine_take(struct engine *engine, uint32_t volume_number, const struct blo
 {
     struct engine_volume *volume = &engine->volume[volume_number];
     uint16_t number = queue_take(volume, &volume->unused);
+    struct engine_request *request = &volume->request[number];
     volume->taken++;
-    volume->request[number] = (struct engine_request){
-        .asked = *asked,
+    *request = (struct engine_request){
         .data = data,
         .status = BLOCK_OK,
         .promised = true,
         .next = ENGINE_NONE,
     };
+    request->asked = *asked;
     if (asked->operation == BLOCK_FLUSH)
         take_flush(engine, volume, number);
     else if (asked->operation == BLOCK_WRITE)

@@ -294,7 +294,10 @@ static bool decode(struct virtio_block_request *request)
     struct block_header header;
     if (chain->writable == 0 || chain->readable_bytes < sizeof(header))
         return false;
-    chain_read(chain, 0, &header, sizeof(header));
+    if (chain->segment[0].length >= sizeof(header))
+        guest_copy(&header, chain->segment[0].bytes, sizeof(header));
+    else
+        chain_read(chain, 0, &header, sizeof(header));
     struct virtqueue_segment *last = &chain->segment[chain->readable + chain->writable - 1];
     request->type = header.type;
     request->sector = header.sector;

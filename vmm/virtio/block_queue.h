@@ -74,12 +74,13 @@ struct block_queue {
     uint16_t write_flags; /* enum block_flag of every write */
     bool failed;          /* the disk is gone: everything is answered with an error */
 
-    uint32_t chunks; /* in the buffer */
-    uint64_t in_use[VIRTIO_BLOCK_CHUNKS / 64];
+    uint32_t chunks;     /* in the buffer */
     uint32_t next_chunk; /* where the search goes on */
     struct virtio_block_request *waiting;
     bool unfinished;           /* a request has a next piece to hand over: block_queue_resume() */
     uint32_t orphans, flights; /* requests; pieces at the disk */
+    /* large, so last */
+    uint64_t in_use[VIRTIO_BLOCK_CHUNKS / 64]; /* chunks */
     struct virtio_block_request request[VIRTIO_BLOCK_REQUESTS];
 };
 

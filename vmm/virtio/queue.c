@@ -194,8 +194,8 @@ static bool walk(const struct virtqueue *queue, struct virtqueue_chain *chain)
     const uint8_t *table = queue->table;
     uint32_t entries = queue->size, index = chain->head;
     bool indirect = false;
-    struct descriptor descriptor;
     for (uint32_t step = 0; step <= VIRTQUEUE_MAX_SEGMENTS; step++) {
+        struct descriptor descriptor;
         if (index >= entries)
             return false;
         guest_copy(&descriptor, table + (size_t)index * DESCRIPTOR_SIZE, DESCRIPTOR_SIZE);
@@ -261,9 +261,10 @@ bool virtqueue_listen(struct virtqueue *queue)
 
 void virtqueue_put(struct virtqueue *queue, uint16_t head, uint32_t written)
 {
-    uint8_t *entry = queue->used + 4 + (size_t)8 * (queue->next_used % queue->size);
-    uint32_t words[2] = {head, written};
-    memcpy(entry, words, sizeof(words));
+    uint32_t *entry =
+        (uint32_t *)(void *)queue->used + 1 + (size_t)2 * (queue->next_used & (queue->size - 1));
+    __atomic_store_n(entry, head, __ATOMIC_RELAXED);
+    __atomic_store_n(entry + 1, written, __ATOMIC_RELAXED);
     record_put(queue, head);
     queue->next_used++;
 }
