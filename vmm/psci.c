@@ -48,19 +48,28 @@ void power_reset(struct power *power)
         __atomic_store_n(&power->vcpu[i].state, POWER_OFF, __ATOMIC_SEQ_CST);
 }
 
-static bool move(struct power *power, uint32_t vcpu, uint32_t from, enum power_state to)
+/* The state that was there: `from` when it has become `to`. What is answered must follow from this one look. */
+static uint32_t try_move(struct power *power, uint32_t vcpu, uint32_t from, enum power_state to)
 {
-    return __atomic_compare_exchange_n(&power->vcpu[vcpu].state, &from, (uint32_t)to, false,
-                                       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    (void)__atomic_compare_exchange_n(&power->vcpu[vcpu].state, &from, (uint32_t)to, false,
+                                      __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    return from;
 }
 
-bool power_start(struct power *power, uint32_t vcpu, uint64_t entry, uint64_t context)
+static bool move(struct power *power, uint32_t vcpu, enum power_state from, enum power_state to)
 {
-    if (!move(power, vcpu, POWER_OFF, POWER_CLAIMED))
-        return false;
+    return try_move(power, vcpu, from, to) == from;
+}
+
+uint32_t power_start(struct power *power, uint32_t vcpu, uint64_t entry, uint64_t context)
+{
+    uint32_t before = try_move(power, vcpu, POWER_OFF, POWER_CLAIMED);
+    if (before != POWER_OFF)
+        return before;
     power->vcpu[vcpu].entry = entry;
     power->vcpu[vcpu].context = context;
-    return move(power, vcpu, POWER_CLAIMED, POWER_PENDING);
+    (void)move(power, vcpu, POWER_CLAIMED, POWER_PENDING);
+    return POWER_OFF;
 }
 
 bool power_take(struct power *power, uint32_t vcpu, uint64_t *entry, uint64_t *context)
@@ -85,12 +94,14 @@ static struct psci_answer cpu_on(struct power *power, uint64_t *x)
         x[0] = result(INVALID_PARAMETERS);
     } else if (entry % 4 != 0 || entry - power->ram_base >= power->ram_size) {
         x[0] = result(INVALID_ADDRESS);
-    } else if (power_start(power, (uint32_t)target, entry, context)) {
-        x[0] = SUCCESS;
-        answer = (struct psci_answer){PSCI_STARTED, (uint32_t)target};
     } else {
-        uint32_t state = __atomic_load_n(&power->vcpu[target].state, __ATOMIC_SEQ_CST);
-        x[0] = result(state == POWER_ON ? ALREADY_ON : ON_PENDING);
+        uint32_t before = power_start(power, (uint32_t)target, entry, context);
+        if (before == POWER_OFF) {
+            x[0] = SUCCESS;
+            answer = (struct psci_answer){PSCI_STARTED, (uint32_t)target};
+        } else {
+            x[0] = result(before == POWER_ON ? ALREADY_ON : ON_PENDING);
+        }
     }
     return answer;
 }

@@ -43,8 +43,8 @@ struct psci_answer {
 
 /* All OFF; only while no vCPU runs. */
 void power_reset(struct power *power);
-/* OFF to PENDING; false: it was not OFF. */
-bool power_start(struct power *power, uint32_t vcpu, uint64_t entry, uint64_t context);
+/* OFF to PENDING. Returns the state before; nothing has changed when that was not OFF. */
+uint32_t power_start(struct power *power, uint32_t vcpu, uint64_t entry, uint64_t context);
 /* PENDING to ON, by its own thread. */
 bool power_take(struct power *power, uint32_t vcpu, uint64_t *entry, uint64_t *context);
 

@@ -108,7 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     power.vcpu_count = input_8(&input) % QUOLL_MAX_VCPUS_PER_VM + 1;
     power.ram_base = RAM_BASE;
     power.ram_size = RAM_SIZE;
-    HOLDS(power_start(&power, 0, RAM_BASE, 1));
+    HOLDS(power_start(&power, 0, RAM_BASE, 1) == POWER_OFF);
     take_start(0);
     while (input_more(&input)) {
         uint8_t choice = input_8(&input);

@@ -3,7 +3,9 @@
 #include "psci.h"
 #include <pthread.h>
 
+#define CPU_OFF 0x84000002u
 #define CPU_ON 0xc4000003u
+#define AFFINITY_INFO 0xc4000004u
 #define ENTRY (VIRT_RAM + 0x80000)
 
 static struct power power;
@@ -32,7 +34,7 @@ static int64_t simple(uint64_t function, uint64_t a, uint64_t b, uint64_t c)
 static void power_on(uint32_t vcpu)
 {
     uint64_t entry, context;
-    assert_true(power_start(&power, vcpu, ENTRY, 7));
+    assert_int_equal(power_start(&power, vcpu, ENTRY, 7), POWER_OFF);
     assert_true(power_take(&power, vcpu, &entry, &context));
     assert_int_equal(entry, ENTRY);
     assert_int_equal(context, 7);
@@ -67,7 +69,7 @@ static void unknown_calls_are_not_supported(void **state)
 static void a_vcpu_goes_on_and_off(void **state)
 {
     power_on(0);
-    assert_int_equal(simple(0xc4000004, 1, 0, 0), 1); /* AFFINITY_INFO: off */
+    assert_int_equal(simple(AFFINITY_INFO, 1, 0, 0), 1); /* off */
     uint64_t x[4] = {CPU_ON, 1, ENTRY, 0x1122334455667788};
     struct psci_answer answer = call(0, x);
     assert_int_equal(x[0], 0);
@@ -196,6 +198,36 @@ static void races_have_one_winner(void **state)
     pthread_join(other, NULL);
 }
 
+/* vCPU 3 goes off as soon as it is on; who switches it on at that moment finds it on or off, but never on its way. */
+static bool over;
+
+static void *goes_off_at_once(void *unused)
+{
+    while (!__atomic_load_n(&over, __ATOMIC_SEQ_CST)) {
+        uint64_t entry, context, x[4] = {CPU_OFF, 0, 0, 0};
+        if (power_take(&power, 3, &entry, &context))
+            psci_call(&power, &(struct random){0}, 3, x);
+    }
+    return NULL;
+}
+
+static void a_vcpu_that_goes_off_is_not_pending(void **state)
+{
+    pthread_t other;
+    uint32_t pending = 0;
+    over = false;
+    pthread_create(&other, NULL, goes_off_at_once, NULL);
+    for (int i = 0; i < 100000; i++) {
+        int64_t answer = simple(CPU_ON, 3, ENTRY, 0);
+        while (answer == 0 && simple(AFFINITY_INFO, 3, 0, 0) == 2) {
+        }
+        pending += answer == -5 ? 1 : 0;
+    }
+    __atomic_store_n(&over, true, __ATOMIC_SEQ_CST);
+    pthread_join(other, NULL);
+    assert_int_equal(pending, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +242,7 @@ int main(void)
         cmocka_unit_test(chacha20_is_that_of_the_rfc),
         cmocka_unit_test(seeds_make_a_difference),
         cmocka_unit_test_setup(races_have_one_winner, setup),
+        cmocka_unit_test_setup(a_vcpu_that_goes_off_is_not_pending, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
