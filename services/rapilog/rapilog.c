@@ -304,8 +304,9 @@ static bool fall_asleep(void)
 {
     bool quiet = true;
     for (uint32_t left = rapilog.awake; left != 0; left &= left - 1) {
-        if (block_client_sleep(&rapilog.disk[__builtin_ctz(left)]))
-            rapilog.awake ^= left & -left;
+        uint32_t number = (uint32_t)__builtin_ctz(left);
+        if (block_client_sleep(&rapilog.disk[number]))
+            rapilog.awake &= ~(UINT32_C(1) << number);
         else
             quiet = false;
     }
