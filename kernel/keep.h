@@ -3,8 +3,8 @@
  *
  * The kernel remembers, in a record of its own that is not cleared at boot, for which image it has kept memory and where that
  * lies. Regions are left as they are if and only if the record is whole, the image is the same one to the last bit of what its
- * checksum covers, and all of them lie where they lay. Otherwise they are cleared like all other memory, so no system sees what
- * another one has left; and the record is gone before that begins, so a system that comes back after another one
+ * checksum covers, and all of them lie where they lay. Otherwise they are cleared like all other memory, so no system of this
+ * kernel sees what another one has left; and the record is gone before that begins, so a system that comes back after another one
  * has run finds nothing either.
  *
  * Whether the memory still holds what was written is not known here: after power-on the record is no record, most likely, but who

@@ -235,7 +235,7 @@ static void place_region(uint32_t index)
     }
 }
 
-/* First of all that is placed: where they lie must not depend on more than it has to. */
+/* First of all that is placed but pages shared with VMMs: where they lie must not depend on more than it has to. */
 static void decide_what_is_kept(void)
 {
     for (uint32_t i = 0; i < region_count; i++) {

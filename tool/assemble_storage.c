@@ -200,6 +200,7 @@ struct rapilog_parts *add_rapilog(struct assembly *assembly,
         .reserve_ns = settings->reserve,
         .unsafe_no_drain = settings->unsafe_no_drain,
         .survives_reset = settings->survives_reset,
+        .report_ns = settings->report,
         .mode = settings->mode,
     };
     if (settings->mode == RAPILOG_MODE_THROUGH)

@@ -52,6 +52,7 @@ struct disk {
 struct rapilog_settings {
     struct node node;          /* absent: no RapiLog */
     uint64_t hold_up, reserve; /* ns */
+    uint64_t report;           /* ns, 0: none */
     uint64_t memory, limit;    /* bytes */
     bool unsafe_no_drain, restart, survives_reset;
     enum rapilog_mode mode;

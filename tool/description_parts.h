@@ -6,7 +6,8 @@
 
 /* Two thirds of RapiLog's hold-up time are for draining unless the description says otherwise. */
 #define RESERVE_SHARE 3
-#define FULL_PERIOD 10000u /* us */
+#define SHORTEST_REPORT UINT64_C(1000000000) /* ns */
+#define FULL_PERIOD 10000u                   /* us */
 
 /* Budget, priority and core of whatever `node` describes; absent keys leave `schedule` as it is. */
 void read_schedule(const struct description *description, struct node node,

@@ -88,8 +88,8 @@ static void read_rapilog(const struct description *description, struct node node
                          struct rapilog_settings *settings)
 {
     static const char *const keys[] = {
-        "mode", "dump",     "hold_up", "reserve", "memory",         "limit", "unsafe_no_drain",
-        "core", "priority", "budget",  "restart", "survives_reset", NULL};
+        "mode", "dump",     "hold_up", "reserve", "memory",         "limit",  "unsafe_no_drain",
+        "core", "priority", "budget",  "restart", "survives_reset", "report", NULL};
     if (!node_expect_map(node, "`rapilog`"))
         return;
     if (node_present(settings->node)) {
@@ -118,11 +118,22 @@ static void read_rapilog(const struct description *description, struct node node
     settings->restart = node_boolean(node_get(node, "restart"), "`restart`", false);
     settings->survives_reset =
         node_boolean(node_get(node, "survives_reset"), "`survives_reset`", false);
+    settings->report = node_duration(node_get(node, "report"), "`report`", 0);
+    if (node_present(node_get(node, "report")) && settings->report < SHORTEST_REPORT)
+        node_error(node_get(node, "report"),
+                   "a line in the log more often than every second would hide "
+                   "other messages; write for example report: 10 s");
     if (settings->reserve >= settings->hold_up)
         node_error(
             node_get(node, "reserve"),
             "the reserve leaves nothing of the hold-up time to drain; write less than `hold_up`");
     read_dump(description, node_get(node, "dump"), settings);
+    if (settings->survives_reset && settings->dump != NULL && settings->mode == RAPILOG_MODE_HELD)
+        node_error(node_get(node, "survives_reset"),
+                   "in mode `held` a dump area and `survives_reset` cannot be told apart after a "
+                   "reset: which has "
+                   "the newer data is known in `held ordered` only; write mode: held ordered, or "
+                   "leave one out");
     read_schedule(description, node, &settings->schedule);
 }
 

@@ -69,6 +69,7 @@ struct rapilog_config {
     uint64_t dirty_limit;     /* bytes, 0: as large as memory and hold-up allow */
     uint64_t hold_up_ns;      /* 0: no power-fail signal; acknowledges only what is on the disk */
     uint64_t reserve_ns;      /* of it: detection, stopping the VMs, commands in flight, margin */
+    uint64_t report_ns;       /* a line of gauges in the log so often, 0: none */
     uint32_t unsafe_no_drain; /* tests only: ignore loss of mains */
     uint32_t survives_reset;  /* 1: "dirty" may outlive a reset of the machine */
     uint64_t allowed_buffers[CONFIG_MAX_CLIENTS];

@@ -83,6 +83,12 @@ uint64_t dump_half(uint64_t sectors, uint64_t sequence);
 /* Identity of a list of volumes: begins with 0, then takes one volume after the other. */
 uint64_t dump_identity(uint64_t before, const char *label, uint64_t sectors);
 
+/* Of memory that a disk writes, copied: the compiler cannot look at the original again instead. */
+static inline void dump_copied(const void *copy)
+{
+    __asm__ volatile("" : : "r"(copy) : "memory");
+}
+
 /* Fill in magic, version and checksum; everything else is the caller's. */
 void dump_seal_descriptor(struct dump_descriptor *descriptor);
 void dump_seal_super(struct dump_super *super);

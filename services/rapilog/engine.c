@@ -100,6 +100,7 @@ void engine_restore(struct engine *engine, enum kept_past past)
                                  .dumped = kept_dumped(setup->kept)};
     search.past = past_of_domain(engine, &search);
     if (search.past == KEPT_NOTHING) {
+        kept_header_void(setup->kept);
         kept_note_dumped(setup->kept, KEPT_NOT_READ);
         search.dumped = KEPT_NOT_READ;
     }
@@ -585,6 +586,7 @@ static void step_news(struct engine *engine, uint64_t now)
     step_measures(engine, now);
     engine->idle_until = later_than(now, remeasure_step(engine, now));
     rebound(engine);
+    engine->idle_until = earlier(engine->idle_until, report_step(engine, now));
 }
 
 /* Gauges are for people and may be late by GAUGES_EVERY, but never say that nothing is dirty when something is. Returns when they

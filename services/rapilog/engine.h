@@ -153,6 +153,12 @@ struct engine_setup {
     uint64_t journal_offset;
     uint32_t *journal_order; /* one for each slot */
     struct rapilog_gauges *gauges;
+    uint64_t report_ns; /* between two lines of report.c, 0: none */
+};
+
+struct engine_report { /* the last one */
+    uint64_t at, next; /* ns */
+    uint64_t writes, bytes, drained;
 };
 
 struct engine {
@@ -171,6 +177,7 @@ struct engine {
     bool bounded;         /* there is a bound, of whatever size */
     bool closed;          /* an ordered domain that cannot promise anything now */
     struct rapilog_gauges gauges;
+    struct engine_report report;
     struct journal journal;
     struct engine_volume volume[BUFFER_MAX_VOLUMES + 1]; /* behind the last: the dump area */
 };
@@ -204,7 +211,7 @@ void engine_drain(struct engine *engine);
 /* Returns when to be called again at the latest, ns, or ENGINE_NEVER. */
 uint64_t engine_step(struct engine *engine, uint64_t now);
 
-/* When there is nothing else to do: a part of what can wait. True: there is more of it. */
+/* After the answers: a part of what can wait. True: there is more of it. */
 bool engine_rest(struct engine *engine);
 
 /* ---- Implemented by the service, or by a test ---- */
@@ -230,6 +237,8 @@ void engine_cache_lost(struct engine *engine);
 void engine_measure(struct engine *engine, struct engine_volume *volume, uint64_t now);
 /* Measures volumes that are idle; returns when it has something to do by itself. */
 uint64_t remeasure_step(struct engine *engine, uint64_t now);
+/* Says in the log what the gauges say, when it is time; returns when it will be again. */
+uint64_t report_step(struct engine *engine, uint64_t now);
 void requests_init(struct engine_volume *volume);
 void requests_step(struct engine *engine, struct engine_volume *volume);
 void requests_read_done(struct engine *engine, struct engine_volume *volume, uint16_t number,

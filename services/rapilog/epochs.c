@@ -300,6 +300,8 @@ static uint8_t leave_to_newer(struct buffer *buffer, uint32_t index)
     uint32_t newer = slots_newest(buffer, slot->volume, slot->block);
     for (; newer != index; newer = slots_next_older(buffer, newer)) {
         struct buffer_slot *other = &buffer->slot[newer];
+        if (buffer->sums && other->sum == 0 && (keep & other->valid) != 0)
+            kept_unsum(buffer, newer); /* while nothing of it was promised it was passed over */
         slots_set_promised(buffer, other, other->promised | (keep & other->valid));
         keep = (uint8_t)(keep & ~other->valid);
     }

@@ -87,7 +87,7 @@ _Static_assert(sizeof(struct virtqueue_record) == sizeof(((struct guest_queue *)
 static void begin(struct served *served, bool resumed)
 {
     struct guest_queue page;
-    memcpy(&page, served->page, sizeof(page));
+    guest_copy(&page, served->page, sizeof(page));
     virtqueue_reset(&served->ring);
     served->ring.record = (struct virtqueue_record *)(void *)served->page->record;
     served->ring.size = page.size;

@@ -42,6 +42,12 @@ void kept_header_write(struct kept_header *header, uint64_t layout)
     header->sum = sum_of(header);
 }
 
+void kept_header_void(struct kept_header *header)
+{
+    __atomic_store_n(&header->magic, 0, __ATOMIC_RELEASE);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
 void kept_note_dumped(struct kept_header *header, uint64_t sequence)
 {
     uint64_t word = sequence << 16 | (mixed(sequence) >> 48);
@@ -100,6 +106,7 @@ void kept_unsum(struct buffer *buffer, uint32_t index)
 {
     struct buffer_slot *slot = &buffer->slot[index];
     slot->sum = 0;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* before the data that it no longer belongs to */
     if (slot->unsummed)
         return;
     slot->unsummed = true;

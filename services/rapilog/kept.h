@@ -39,6 +39,8 @@ struct kept_header { /* at the start of the region */
 
 /* Whether the region is that of an earlier life with the same layout. The header is not touched. */
 bool kept_header_sound(const struct kept_header *header, uint64_t layout);
+/* What is there is going to be forgotten: a life that ends in the middle of that must not leave a part as the whole. */
+void kept_header_void(struct kept_header *header);
 /* The next life begins. Only when no slot has a `kept` that does not count. */
 void kept_header_write(struct kept_header *header, uint64_t layout);
 

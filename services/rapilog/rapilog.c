@@ -383,11 +383,9 @@ static bool started_before __attribute__((section(".surviving")));
 
 static enum kept_past past_in(const struct kept_header *header, uint64_t layout)
 {
-    bool restarted = started_before;
-    started_before = true;
     if (!kept_header_sound(header, layout))
         return KEPT_NOTHING;
-    return restarted ? KEPT_RESTARTED : KEPT_RESET;
+    return started_before ? KEPT_RESTARTED : KEPT_RESET;
 }
 
 /* Divides the region "dirty" and starts the engine on it. */
@@ -419,6 +417,9 @@ static void divide(uint8_t *dirty, uint64_t size, struct engine_setup *setup)
     uint64_t layout = size ^ slots << 40 ^ (uint64_t)setup->volume_count << 24;
     engine_restore(&rapilog.engine, past_in(header, layout));
     kept_header_write(header, layout);
+    /* Last: a life that ends before has perhaps not looked at all data, and the next one must. */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    started_before = true;
 }
 
 static void start(void)
@@ -451,6 +452,7 @@ static void start(void)
         .unsafe_no_drain = config.unsafe_no_drain != 0,
         .strict_order = config.strict_order != 0,
         .survives_reset = config.survives_reset != 0,
+        .report_ns = config.report_ns,
         .has_dump = config.has_dump != 0,
         .ordered = config.has_dump != 0 && config.mode == RAPILOG_MODE_HELD_ORDERED,
         .gauges = quoll_memory("gauges", sizeof(struct rapilog_gauges)),

@@ -50,6 +50,7 @@ static void end(struct engine *engine, struct engine_volume *volume, uint64_t no
     struct rate found;
     volume->remeasuring = false;
     volume->measured_at = now;
+    engine->news = true; /* another volume may have waited for the scratch memory */
     if (!measure_result(&volume->measure, &found))
         return;
     rate_blend(&volume->rate, &found);

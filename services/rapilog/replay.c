@@ -91,6 +91,7 @@ static bool newest_super(struct engine *engine, struct dump_super *newest)
     bool any = false;
     for (uint32_t i = 0; i < DUMP_SUPERS; i++) {
         const struct dump_super super = *journal_super(engine, i);
+        dump_copied(&super);
         if (dump_super_sound(&super) && (!any || super.serial > newest->serial)) {
             *newest = super;
             any = true;
@@ -106,6 +107,7 @@ static void note_halves(struct engine *engine, uint64_t identity, uint64_t halve
     struct journal *journal = &engine->journal;
     for (uint32_t i = 0; i < 2; i++) {
         journal->list = *journal_descriptor(engine, i);
+        dump_copied(&journal->list);
         const struct dump_descriptor *first = &journal->list;
         halves[i] = 0;
         if (!dump_descriptor_sound(first) || first->identity != identity || first->chunk != 0 ||
@@ -288,6 +290,7 @@ static bool next_list(struct engine *engine)
 {
     struct journal *journal = &engine->journal;
     const struct dump_descriptor read = *journal_descriptor(engine, journal->chunk % 2);
+    dump_copied(&read);
     bool good = journal->chunk == 0 ? dump_descriptor_first(&read, journal->identity,
                                                             journal->pending[journal->loading])
                                     : dump_descriptor_next(&read, &journal->list);

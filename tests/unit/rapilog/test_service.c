@@ -678,6 +678,22 @@ static void a_flood_of_requests_is_served(void **state)
     system_end(s);
 }
 
+static void the_gauges_are_told_in_the_log_when_asked_for(void **state)
+{
+    struct rapilog_config config = usual_config();
+    config.report_ns = SECOND / 20;
+    struct system *s = system_new(&config);
+    system_start(s);
+    TURN(hold, true);
+    expect(s, write_bytes(s, 8, 16, 0x11), BLOCK_OK);
+    assert_true(twin_await_log(s->twin, "held: ", SOON));
+    assert_true(twin_await_log(s->twin, "drained; 8 KiB dirty of ", SOON));
+    assert_true(twin_await_log(
+        s->twin, "held: 0 writes/s, 0 KiB/s acknowledged, 0 KiB/s drained; 8 KiB dirty", SOON));
+    TURN(hold, false);
+    system_end(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -690,6 +706,7 @@ int main(void)
         cmocka_unit_test(loss_of_mains_drains_and_flushes_before_drained_is_signalled),
         cmocka_unit_test(mains_that_come_back_are_as_if_nothing_had_happened),
         cmocka_unit_test(an_idle_system_is_drained_at_once),
+        cmocka_unit_test(the_gauges_are_told_in_the_log_when_asked_for),
         cmocka_unit_test(a_clean_drain_goes_on_serving_from_the_disk),
         cmocka_unit_test(the_unsafe_switch_loses_data_and_says_so),
         cmocka_unit_test(refused_data_is_kept_and_new_writes_fail_until_the_disk_recovers),

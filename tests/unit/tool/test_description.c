@@ -256,6 +256,11 @@ static void rapilog_is_checked(void **state)
                    "filter: rapilog}]\n",
            "x.yaml:5:40: the reserve leaves nothing of the hold-up time to drain; write less than "
            "`hold_up`");
+    expect(DISK VM "    rapilog: {hold_up: 16 ms, report: 10 ms}\n    disks: [{disk: disk0, "
+                   "filter: rapilog}]\n",
+           "x.yaml:5:39: a line in the log more often than every second would hide other messages; "
+           "write for "
+           "example report: 10 s");
     expect(DISK VM
            "    disks:\n    - {disk: disk0, label: a, filter: {rapilog: {hold_up: 16 ms}}}\n"
            "    - {disk: disk0, label: b, filter: {rapilog: {hold_up: 16 ms}}}\n",
@@ -310,6 +315,9 @@ static void the_modes_of_rapilog_are_checked(void **state)
            "disk), held (");
     expect(DISK VM "    rapilog: {mode: held ordered, hold_up: 16 ms}\n" FILTERED,
            "x.yaml:5:14: `held ordered` needs a dump area, a GPT partition of its own");
+    expect(DISK VM "    rapilog: {hold_up: 16 ms, dump: spare, survives_reset: true}\n" FILTERED,
+           "x.yaml:5:60: in mode `held` a dump area and `survives_reset` cannot be told apart "
+           "after a reset");
     expect(DISK VM "    rapilog: {mode: through, dump: spare}\n" FILTERED,
            "x.yaml:5:36: mode `through` holds nothing back, so it has no use for a dump area");
     expect(DISK VM "    rapilog: {hold_up: 16 ms, dump: w}\n" FILTERED,
