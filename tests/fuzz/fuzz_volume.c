@@ -126,7 +126,8 @@ static void assign(struct input *input)
     const char *refused = volume_assign(&volumes, number, &extent, "", false);
     HOLDS(refused == NULL || strlen(refused) <= 71);
     if (refused == NULL) {
-        HOLDS(extent.first + extent.count <= SECTORS);
+        HOLDS(extent.first + extent.count <= volumes.disk.geometry.sectors); /* as the disk says */
+        HOLDS(!disk_honest || extent.first + extent.count <= SECTORS);
         given[number] = extent;
     }
 }
