@@ -206,10 +206,12 @@ def kill_mains(stage, random):
 
 
 def disk_mains(stage, random):
-    """The disk refuses some of what the drain writes."""
+    """The disk refuses some of what the drain writes; it is mended before somebody looks at it."""
     stage.disk.tell(f'errors {random.choice((5, 20))}')
     pause(random, 0, 0.5)
-    return mains(stage, random)
+    boots_again = mains(stage, random)
+    stage.disk.tell('errors 0')
+    return boots_again
 
 
 def disk_reset(stage, random):
