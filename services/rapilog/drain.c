@@ -43,8 +43,6 @@ static bool send_run(struct engine *engine, struct engine_volume *volume,
     return true;
 }
 
-/* A run that the link has no room for is answered as refused and comes again with the next epoch; the link has room for
- * every command that the engine has (ENGINE_COMMANDS), so this is the disk's server misbehaving. */
 /* Whether nothing is to be written in place for now. */
 static bool must_wait(const struct engine *engine, const struct engine_volume *volume, uint64_t now)
 {
@@ -52,6 +50,8 @@ static bool must_wait(const struct engine *engine, const struct engine_volume *v
            (journal_keeps_epochs(engine) && now < volume->retry_at);
 }
 
+/* A run that the link has no room for is answered as refused and comes again with the next epoch; the link has room for
+ * every command that the engine has (ENGINE_COMMANDS), so this is the disk's server misbehaving. */
 static void issue_runs(struct engine *engine, struct engine_volume *volume, uint64_t now)
 {
     uint32_t number = engine_volume_number(engine, volume);

@@ -13,7 +13,6 @@
 #define MS UINT64_C(1000000)
 #define KIB UINT64_C(1024)
 #define SUMS_AT_ONCE 16u
-
 #define GAUGES_EVERY (10 * MS)
 
 static void commands_init(struct engine_volume *volume)

@@ -184,8 +184,6 @@ void guest_queue_ready(uint32_t number, const struct block_geometry *geometry)
         return; /* this client comes over its link */
     served->geometry = *geometry;
     served->ready = true;
-    if (served->page == NULL)
-        return; /* this client has no queue to lend */
     uint32_t wanted = __atomic_load_n(&served->page->wanted, __ATOMIC_SEQ_CST);
     uint32_t broken = __atomic_load_n(&served->page->broken, __ATOMIC_SEQ_CST);
     if (guest_queue_is_served(wanted) && served->setting == wanted && broken != wanted)
