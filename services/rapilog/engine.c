@@ -1,6 +1,6 @@
 /*
- * RapiLog's engine: life of the volumes, commands to the disks, the bound, loss of mains. See engine.h; the other halves are
- * requests.c and drain.c.
+ * RapiLog's engine: what an earlier life has left, commands to the disks, loss of mains, and the step that has each part do its
+ * own. See engine.h, which tells where the parts are.
  */
 #include "engine.h"
 
@@ -9,11 +9,8 @@
 #include <quoll/quoll.h>
 #include <string.h>
 
-#define US UINT64_C(1000)
-#define MS UINT64_C(1000000)
 #define KIB UINT64_C(1024)
 #define SUMS_AT_ONCE 16u
-#define GAUGES_EVERY (10 * MS)
 
 static void commands_init(struct engine_volume *volume)
 {
@@ -23,12 +20,6 @@ static void commands_init(struct engine_volume *volume)
         volume->command[number].next =
             number + 1u < ENGINE_COMMANDS ? (uint16_t)(number + 1) : ENGINE_NONE;
     }
-}
-
-/* Volumes, and the dump area. */
-static uint32_t engine_disks(const struct engine *engine)
-{
-    return engine->setup.volume_count + (engine->setup.has_dump ? 1 : 0);
 }
 
 void engine_init(struct engine *engine, const struct engine_setup *setup, struct buffer_slot *slots,
@@ -148,6 +139,23 @@ static void measuring_done(struct engine *engine, struct engine_volume *volume, 
     engine->gauges.write_errors += ok ? 0 : 1;
 }
 
+void engine_measure(struct engine *engine, struct engine_volume *volume, uint64_t now)
+{
+    struct measure_command next;
+    while (measure_next(&volume->measure, now, &next)) {
+        struct block_request request = {
+            .sector = next.sector,
+            .count = next.count,
+            .operation = (uint16_t)next.operation,
+            .buffer = engine->setup.buffer_number,
+            .offset = engine->setup.scratch_offset + next.offset,
+        };
+        const struct engine_command command = {.kind = ENGINE_COMMAND_MEASURE};
+        if (!engine_send(engine, volume, &command, &request))
+            measuring_done(engine, volume, false, now);
+    }
+}
+
 void engine_disk_done(struct engine *engine, uint32_t volume_number, uint64_t id,
                       enum block_status status, uint64_t now)
 {
@@ -198,240 +206,11 @@ bool engine_disk_gone(struct engine *engine, uint32_t volume_number, uint64_t no
     return any;
 }
 
-/* ---- Start of a volume ---- */
-
-void engine_serve(struct engine *engine, uint32_t number)
-{
-    engine->news = true;
-    engine->volume[number].state = VOLUME_SERVING;
-    engine_port_serving(number);
-}
-
-static void measured(struct engine *engine, struct engine_volume *volume)
-{
-    volume->state = VOLUME_MEASURED;
-    volume->measurable = measure_result(&volume->measure, &volume->rate);
-    engine->gauges.measurements += volume->measurable ? 1 : 0;
-    if (volume->measurable)
-        quoll_log("volume %s: writes %lu KiB/s in sequence, a scattered block costs %lu us, a "
-                  "small FLUSH %lu us (measured)",
-                  volume->name, (unsigned long)(rate_bytes_per_second(&volume->rate) / KIB),
-                  (unsigned long)(volume->rate.head_ns / US),
-                  (unsigned long)(volume->rate.flush_ns / US));
-    else if (!volume->read_only)
-        quoll_log("volume %s: could not be measured (smaller than %u KiB, or the disk reports "
-                  "errors)",
-                  volume->name, MEASURE_LEAST_SECTORS / 2);
-    if (!engine->setup.has_dump)
-        engine_serve(engine, engine_volume_number(engine, volume));
-}
-
-void engine_disk_ready(struct engine *engine, uint32_t volume_number, const char *name,
-                       uint64_t sectors, uint32_t max_sectors, bool read_only, uint64_t now)
-{
-    struct engine_volume *volume = &engine->volume[volume_number];
-    quoll_format(volume->name, sizeof(volume->name), "%s", name);
-    volume->sectors = sectors;
-    volume->max_sectors = max_sectors;
-    volume->read_only = read_only;
-    volume->state = VOLUME_MEASURING;
-    engine->news = true;
-    uint32_t most =
-        max_sectors < engine->setup.scratch_sectors ? max_sectors : engine->setup.scratch_sectors;
-    if (!measure_begin(&volume->measure, read_only ? 0 : sectors, most, now))
-        measured(engine, volume);
-}
-
-void engine_measure(struct engine *engine, struct engine_volume *volume, uint64_t now)
-{
-    struct measure_command next;
-    while (measure_next(&volume->measure, now, &next)) {
-        struct block_request request = {
-            .sector = next.sector,
-            .count = next.count,
-            .operation = (uint16_t)next.operation,
-            .buffer = engine->setup.buffer_number,
-            .offset = engine->setup.scratch_offset + next.offset,
-        };
-        const struct engine_command command = {.kind = ENGINE_COMMAND_MEASURE};
-        if (!engine_send(engine, volume, &command, &request))
-            measuring_done(engine, volume, false, now);
-    }
-}
-
-void engine_disk_unusable(struct engine *engine)
-{
-    engine->news = true;
-    if (engine->journal.stage == JOURNAL_AWAITED)
-        engine->journal.stage = JOURNAL_REFUSED;
-}
-
-static void step_measure(struct engine *engine, struct engine_volume *volume, uint64_t now)
-{
-    if (volume->state != VOLUME_MEASURING)
-        return;
-    if (engine->phase == ENGINE_RUNNING)
-        engine_measure(engine, volume, now);
-    /* When the mains fail there may be something to drain from an earlier life: no time to measure. */
-    bool cut_short = engine->phase != ENGINE_RUNNING && volume->commands == 0;
-    if (!cut_short && !measure_finished(&volume->measure))
-        return;
-    volume->measured_at = now;
-    measured(engine, volume);
-}
-
-/* The volume whose measurement is under way; NULL: none. */
-static struct engine_volume *under_measurement(struct engine *engine)
-{
-    for (uint32_t number = 0; number < engine_disks(engine); number++) {
-        struct engine_volume *volume = &engine->volume[number];
-        if (volume->remeasuring ||
-            (volume->state == VOLUME_MEASURING && measure_is_under_way(&volume->measure)))
-            return volume;
-    }
-    return NULL;
-}
-
-/* Volumes share the scratch memory and would disturb each other's times, so they are measured one by one, each to its end:
- * between its read and its write no other may begin, in whatever order they become ready. */
-static void step_measures(struct engine *engine, uint64_t now)
-{
-    struct engine_volume *first = under_measurement(engine);
-    bool all = true;
-    if (first != NULL)
-        step_measure(engine, first, now);
-    if (under_measurement(engine) != NULL)
-        return;
-    for (uint32_t number = 0; number < engine_disks(engine); number++) {
-        struct engine_volume *volume = &engine->volume[number];
-        step_measure(engine, volume, now);
-        if (volume->state == VOLUME_MEASURING)
-            return;
-        all = all && volume->state == VOLUME_MEASURED;
-    }
-    if (all && engine->journal.stage == JOURNAL_AWAITED) {
-        engine->journal.sectors = engine->volume[engine->setup.volume_count].sectors;
-        journal_open(engine);
-    }
-}
-
-/* ---- The bound ---- */
-
-static uint64_t bytes_within(const struct engine *engine, uint64_t slot_ns)
-{
-    uint64_t slots = slot_ns == 0 ? 0 : engine->budget / slot_ns;
-    uint64_t limit = engine->buffer.slot_limit;
-    return (slots < limit ? slots : limit) * BUFFER_BLOCK;
-}
-
-static void log_through(const struct engine *engine)
-{
-    const struct rate_limits *limits = &engine->setup.limits;
-    switch (engine->reason) {
-    case RAPILOG_REASON_NONE:
-    case RAPILOG_REASON_COUNT:
-        break;
-    case RAPILOG_REASON_NO_HOLD_UP:
-        quoll_log("no power-fail signal (hold_up 0): writes are acknowledged when they are on the "
-                  "disk");
-        break;
-    case RAPILOG_REASON_TOO_SHORT:
-        quoll_log("hold-up %lu us is too short for reserve %lu us, 2 FLUSHes of %lu us and one "
-                  "block: writes are acknowledged from the disk",
-                  (unsigned long)(limits->hold_up_ns / US),
-                  (unsigned long)(limits->reserve_ns / US),
-                  (unsigned long)(engine->rate.flush_ns / US));
-        break;
-    case RAPILOG_REASON_NOT_MEASURED:
-        quoll_log("a volume's write rate is not known: writes are acknowledged when they are on "
-                  "the disk");
-        break;
-    }
-}
-
-static void log_bound(const struct engine *engine)
-{
-    const struct rate_limits *limits = &engine->setup.limits;
-    quoll_log(
-        "bound %lu KiB in sequence, %lu KiB scattered = (hold-up %lu us - reserve %lu us - "
-        "2 FLUSHes of %lu us) at %lu KiB/s",
-        (unsigned long)(bytes_within(engine, engine->rate.slot_ns) / KIB),
-        (unsigned long)(bytes_within(engine, engine->rate.slot_ns + engine->rate.head_ns) / KIB),
-        (unsigned long)(limits->hold_up_ns / US), (unsigned long)(limits->reserve_ns / US),
-        (unsigned long)(engine->rate.flush_ns / US),
-        (unsigned long)(rate_bytes_per_second(&engine->rate) / KIB));
-}
-
-/* Told when it is new, and when the bytes have halved or doubled since. */
-static void tell_bound(struct engine *engine, enum rapilog_reason before)
-{
-    uint64_t bytes = bytes_within(engine, engine->rate.slot_ns);
-    bool same = engine->reason == before && bytes <= 2 * engine->told_bound &&
-                engine->told_bound <= 2 * bytes;
-    if (same)
-        return;
-    engine->told_bound = bytes;
-    if (engine->reason == RAPILOG_REASON_NONE)
-        log_bound(engine);
-    else
-        log_through(engine);
-}
-
-/* In an ordered domain everything is first written to the dump area, in one piece. A FLUSH there flushes the volumes, too. */
-static struct rate way_out(const struct engine *engine, const struct rate *worst)
-{
-    const struct rate *dump = &engine->volume[engine->setup.volume_count].rate;
-    if (!engine->setup.ordered)
-        return *worst;
-    return (struct rate){
-        .slot_ns = dump->slot_ns + dump->slot_ns / DUMP_CHUNK + 1,
-        .head_ns = 0,
-        .flush_ns = dump->flush_ns > worst->flush_ns ? dump->flush_ns : worst->flush_ns,
-        .known = dump->known && worst->known,
-    };
-}
-
-/* Whether something in the domain keeps it from promising. */
-static bool domain_is_closed(const struct engine *engine)
-{
-    if (!engine->setup.ordered)
-        return false;
-    for (uint32_t number = 0; number < engine->setup.volume_count; number++)
-        if (engine->volume[number].failing)
-            return true;
-    return engine->journal.failing || journal_is_full(engine);
-}
-
 void engine_cache_lost(struct engine *engine)
 {
     for (uint32_t number = 0; number < engine->setup.volume_count; number++)
         buffer_cache_lost(&engine->buffer, number);
     journal_cache_lost(engine);
-}
-
-/* The slowest volume decides. Volumes that cannot be written do not count. */
-static void rebound(struct engine *engine)
-{
-    struct rate worst = {.known = true};
-    uint32_t serving = 0;
-    for (uint32_t number = 0; number < engine->setup.volume_count; number++) {
-        const struct engine_volume *volume = &engine->volume[number];
-        if (volume->state != VOLUME_SERVING || volume->read_only)
-            continue;
-        worst = rate_worse(&worst, &volume->rate);
-        serving++;
-    }
-    if (serving == 0)
-        return;
-    enum rapilog_reason before = engine->bounded ? engine->reason : RAPILOG_REASON_COUNT;
-    uint64_t limit = engine->setup.dirty_limit / BUFFER_BLOCK;
-    engine->bounded = true;
-    engine->rate = way_out(engine, &worst);
-    engine->full_budget = rate_budget(&engine->rate, &engine->setup.limits, &engine->reason);
-    engine->budget = journal_budget(engine);
-    buffer_bound(&engine->buffer, limit == 0 || limit > UINT32_MAX ? UINT32_MAX : (uint32_t)limit,
-                 engine->budget, engine->rate.slot_ns, engine->rate.head_ns);
-    tell_bound(engine, before);
 }
 
 /* ---- Mains, drain ---- */
@@ -459,7 +238,7 @@ void engine_mains(struct engine *engine)
         slots += engine->buffer.volume[number].promised_slots;
     }
     journal_mains(engine);
-    quoll_log("mains lost: %lu KiB to drain", (unsigned long)(slots * (BUFFER_BLOCK / KIB)));
+    quoll_log("mains lost: %lu KiB to drain", kib_of(slots));
 }
 
 void engine_mains_back(struct engine *engine)
@@ -475,8 +254,7 @@ void engine_mains_back(struct engine *engine)
         forget_final(&engine->volume[number]);
         requests_settle(engine, &engine->volume[number], false);
     }
-    quoll_log("the mains are back: %lu KiB are still to go",
-              (unsigned long)(engine->buffer.slots * (BUFFER_BLOCK / KIB)));
+    quoll_log("the mains are back: %lu KiB are still to go", kib_of(engine->buffer.slots));
 }
 
 void engine_drain(struct engine *engine)
@@ -486,7 +264,7 @@ void engine_drain(struct engine *engine)
     engine->news = true;
     engine->phase = ENGINE_DRAINING;
     quoll_log("asked to drain: %lu KiB to go; from now on writes are acknowledged from the disk",
-              (unsigned long)(engine->buffer.slots * (BUFFER_BLOCK / KIB)));
+              kib_of(engine->buffer.slots));
 }
 
 static bool all_final(const struct engine *engine)
@@ -516,54 +294,6 @@ static void step_drained(struct engine *engine)
     engine_port_drained();
 }
 
-/* ---- Gauges ---- */
-
-static enum rapilog_state state_of(const struct engine *engine)
-{
-    bool failing = false, serving = false;
-    for (uint32_t number = 0; number < engine->setup.volume_count; number++) {
-        failing = failing || engine->volume[number].failing;
-        serving = serving || engine->volume[number].state == VOLUME_SERVING;
-    }
-    if (engine->drained)
-        return RAPILOG_DRAINED;
-    if (engine->phase != ENGINE_RUNNING)
-        return engine->phase == ENGINE_MAINS ? RAPILOG_MAINS : RAPILOG_DRAINING;
-    if (!serving)
-        return RAPILOG_STARTING;
-    if (failing)
-        return RAPILOG_FAILING;
-    return buffer_can_promise(&engine->buffer) ? RAPILOG_HELD : RAPILOG_THROUGH;
-}
-
-static void update_gauges(struct engine *engine)
-{
-    struct rapilog_gauges *gauges = &engine->gauges;
-    gauges->state = state_of(engine);
-    gauges->reason = engine->reason;
-    gauges->dirty_bytes = (uint64_t)engine->buffer.slots * BUFFER_BLOCK;
-    gauges->bound_bytes = bytes_within(engine, engine->rate.slot_ns);
-    gauges->bound_scattered = bytes_within(engine, engine->rate.slot_ns + engine->rate.head_ns);
-    gauges->drain_ns = buffer_cost(&engine->buffer);
-    gauges->write_rate = rate_bytes_per_second(&engine->rate);
-    gauges->scattered_ns = engine->rate.head_ns;
-    gauges->flush_ns = engine->rate.flush_ns;
-    gauges->coalesced_bytes = engine->buffer.counters.coalesced;
-    gauges->drained_bytes = engine->buffer.counters.drained;
-    gauges->waiting = 0;
-    for (uint32_t number = 0; number < engine->setup.volume_count; number++)
-        gauges->waiting += engine->volume[number].taken;
-}
-
-static void publish_gauges(const struct engine *engine)
-{
-    uint64_t field[sizeof(struct rapilog_gauges) / sizeof(uint64_t)];
-    uint64_t *out = (uint64_t *)(void *)engine->setup.gauges;
-    memcpy(field, &engine->gauges, sizeof(field));
-    for (size_t i = 0; i < sizeof(field) / sizeof(field[0]); i++)
-        __atomic_store_n(&out[i], field[i], __ATOMIC_RELAXED);
-}
-
 /* ---- Step ---- */
 
 static uint64_t later_than(uint64_t now, uint64_t deadline)
@@ -582,26 +312,10 @@ static void step_news(struct engine *engine, uint64_t now)
     if (!engine->news && now < engine->idle_until)
         return;
     engine->news = false;
-    step_measures(engine, now);
+    measuring_step(engine, now);
     engine->idle_until = later_than(now, remeasure_step(engine, now));
-    rebound(engine);
+    promise_rebound(engine);
     engine->idle_until = earlier(engine->idle_until, report_step(engine, now));
-}
-
-/* Gauges are for people and may be late by GAUGES_EVERY, but never say that nothing is dirty when something is. Returns when they
- * are to be published. */
-static uint64_t step_gauges(struct engine *engine, bool news, uint64_t now)
-{
-    uint64_t dirty = (uint64_t)engine->buffer.slots * BUFFER_BLOCK;
-    if (dirty > engine->gauges.dirty_high)
-        engine->gauges.dirty_high = dirty;
-    bool first = dirty != 0 && engine->gauges.dirty_bytes == 0;
-    if (!news && !first && now < engine->told_gauges + GAUGES_EVERY)
-        return engine->told_gauges + GAUGES_EVERY;
-    engine->told_gauges = now;
-    update_gauges(engine);
-    publish_gauges(engine);
-    return ENGINE_NEVER;
 }
 
 /* A volume's epoch is on its way: until the disk says something there is nothing to do for it. */
@@ -629,12 +343,12 @@ uint64_t engine_step(struct engine *engine, uint64_t now)
     bool news = engine->news;
     uint64_t deadline = ENGINE_NEVER;
     step_news(engine, now);
-    engine->closed = domain_is_closed(engine);
+    engine->closed = promise_is_closed(engine);
     for (uint32_t number = 0; number < engine->setup.volume_count; number++)
         requests_step(engine, &engine->volume[number]);
     if (!(engine->phase == ENGINE_MAINS && engine->setup.unsafe_no_drain))
         deadline = step_drains(engine, news, now);
     step_drained(engine);
-    deadline = earlier(deadline, step_gauges(engine, news || engine->news, now));
+    deadline = earlier(deadline, gauges_step(engine, news || engine->news, now));
     return engine->news ? now : earlier(deadline, engine->idle_until);
 }

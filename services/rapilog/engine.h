@@ -222,23 +222,25 @@ void engine_port_serving(uint32_t volume);                     /* the volume has
 void engine_port_refused(uint32_t volume, const char *reason); /* it will not be served */
 void engine_port_drained(void);
 
-/* ---- Between requests.c, drain.c and engine.c ---- */
+/* ---- Between the engine's files ---- */
 
-bool engine_holding(const struct engine *engine, const struct engine_volume *volume);
+/* engine.c */
 uint32_t engine_volume_number(const struct engine *engine, const struct engine_volume *volume);
+/* How many there are: volumes, and the dump area. */
+static inline uint32_t engine_disks(const struct engine *engine)
+{
+    return engine->setup.volume_count + (engine->setup.has_dump ? 1 : 0);
+}
 /* Sends a command; false when the disk has no room. `like` tells kind, request and run. */
 bool engine_send(struct engine *engine, struct engine_volume *volume,
                  const struct engine_command *like, struct block_request *request);
-/* The volume can be used from now on. */
-void engine_serve(struct engine *engine, uint32_t number);
-/* A FLUSH of the journal's has failed: the disk may have dropped what any volume had in its cache. */
-void engine_cache_lost(struct engine *engine);
 /* Issues what the measurement of the volume wants next. */
 void engine_measure(struct engine *engine, struct engine_volume *volume, uint64_t now);
-/* Measures volumes that are idle; returns when it has something to do by itself. */
-uint64_t remeasure_step(struct engine *engine, uint64_t now);
-/* Says in the log what the gauges say, when it is time; returns when it will be again. */
-uint64_t report_step(struct engine *engine, uint64_t now);
+/* A FLUSH of the journal's has failed: the disk may have dropped what any volume had in its cache. */
+void engine_cache_lost(struct engine *engine);
+
+/* requests.c: the clients' requests */
+bool engine_holding(const struct engine *engine, const struct engine_volume *volume);
 void requests_init(struct engine_volume *volume);
 void requests_step(struct engine *engine, struct engine_volume *volume);
 void requests_read_done(struct engine *engine, struct engine_volume *volume, uint16_t number,
@@ -249,6 +251,8 @@ void requests_refused(struct engine_volume *volume, const struct buffer_fate *fa
 void requests_settle(struct engine *engine, struct engine_volume *volume, bool failed);
 /* The dump area takes nothing: answers with an error what waits for it. */
 void requests_fail_waiting(struct engine *engine, struct engine_volume *volume);
+
+/* drain.c: epochs to the volumes */
 void drain_step(struct engine *engine, struct engine_volume *volume, uint64_t now);
 void drain_run_done(struct engine *engine, const struct buffer_run *run, bool ok);
 void drain_flush_done(struct engine *engine, struct engine_volume *volume, bool ok, uint64_t now);
@@ -256,5 +260,24 @@ void drain_portion_done(struct engine *engine, struct engine_volume *volume, boo
 void drain_final_done(struct engine *engine, struct engine_volume *volume, bool ok);
 /* When drain_step() has something to do by itself. */
 uint64_t drain_deadline(const struct engine *engine, const struct engine_volume *volume);
+
+/* measuring.c: how a volume starts */
+void measuring_step(struct engine *engine, uint64_t now);
+/* The volume can be used from now on. */
+void engine_serve(struct engine *engine, uint32_t number);
+/* remeasure.c: measures volumes that are idle; returns when it has something to do by itself. */
+uint64_t remeasure_step(struct engine *engine, uint64_t now);
+
+/* promise.c: what may be promised. Sets the bound anew, from the volumes' rates of now. */
+void promise_rebound(struct engine *engine);
+/* How many bytes may be promised when a slot takes so long. */
+uint64_t promise_bytes(const struct engine *engine, uint64_t slot_ns);
+/* Whether something in an ordered domain keeps all of it from promising. */
+bool promise_is_closed(const struct engine *engine);
+
+/* gauges.c: publishes the gauges, when there is news or it is time; returns when it will be again. */
+uint64_t gauges_step(struct engine *engine, bool news, uint64_t now);
+/* report.c: says in the log what the gauges say, when it is time; returns when it will be again. */
+uint64_t report_step(struct engine *engine, uint64_t now);
 
 #endif
