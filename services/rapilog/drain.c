@@ -13,8 +13,9 @@
 
 #include <quoll/quoll.h>
 
-/* A full buffer is one epoch that is flushed, one that is written, and one that fills up. */
-#define EPOCH_PARTS 3u
+/* A full buffer is one epoch on its way to the disk and one that fills up. The larger an epoch, the less a scattered block costs:
+ * a rotating disk sweeps once over all of it. More parts would only matter to a disk that writes while it flushes. */
+#define EPOCH_PARTS 2u
 
 #define MS UINT64_C(1000000)
 #define RETRY_FIRST (10 * MS)

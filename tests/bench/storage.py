@@ -13,9 +13,9 @@ PIECE = 256 << 10
 LONG_HOLD_UP, SEQUENTIAL_MEMORY, RANDOM_MEMORY = 100000, 128, 32
 ASKED_SEQUENTIAL, ASKED_RANDOM = 0.97, 5
 
-# Enough to fill the buffer before anything is measured, or it would be the buffer's speed. The plain disk begins with an empty cache and ends with a flush.
-SEQUENTIAL = {'plain': ('sequential', 4, 0, 1024), 'held': ('sequential', 4, 640, 1024), 'held ordered': ('sequential', 4, 640, 512)}
-RANDOM = {'plain': ('random', BASE_CLIENTS, 20, 150), 'held': ('random', BASE_CLIENTS, 8500, 5000), 'held ordered': ('random', BASE_CLIENTS, 8500, 2500)}
+# Enough to fill the buffer before anything is measured, or it would be the buffer's speed; and some times what it holds.
+SEQUENTIAL = ('sequential', 4, 640, 2048)
+RANDOM = {'plain': ('random', BASE_CLIENTS, 20, 150), 'held': ('random', BASE_CLIENTS, 8500, 24000), 'held ordered': ('random', BASE_CLIENTS, 8500, 12000)}
 
 
 def commits(mode, clients):
@@ -45,8 +45,8 @@ def points():
         for hold_up in HOLD_UPS:
             wanted['hold_up', disk, hold_up] = load.Point(disk, 'held', commits('held', (BASE_CLIENTS,)), hold_up)
     for disk in SATURATED:
-        for mode in ('plain', 'held') if disk != '7200rpm' else SEQUENTIAL:
-            wanted['sequential', disk, mode] = load.Point(disk, mode, {'sequential': SEQUENTIAL[mode]}, LONG_HOLD_UP, SEQUENTIAL_MEMORY)
+        for mode in ('plain', 'held', 'held ordered') if disk == '7200rpm' else ('plain', 'held'):
+            wanted['sequential', disk, mode] = load.Point(disk, mode, {'sequential': SEQUENTIAL}, LONG_HOLD_UP, SEQUENTIAL_MEMORY)
     for mode, words in RANDOM.items():
         wanted['random', '7200rpm', mode] = load.Point('7200rpm', mode, {'random': words}, LONG_HOLD_UP, RANDOM_MEMORY)
     return wanted
