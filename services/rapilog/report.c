@@ -12,7 +12,7 @@
 
 static const char *name_of(uint64_t state)
 {
-    static const char *const names[] = {
+    static const char *const names[RAPILOG_DRAINED + 1] = {
         [RAPILOG_STARTING] = "starting", [RAPILOG_HELD] = "held",
         [RAPILOG_THROUGH] = "through",   [RAPILOG_FAILING] = "failing",
         [RAPILOG_DRAINING] = "draining", [RAPILOG_MAINS] = "mains lost",

@@ -38,7 +38,8 @@ struct volumes {
 /* Before anything else; the servers are attached, the disk is not READY yet. */
 void volumes_start(struct volumes *volumes, uint32_t count);
 /* Gives client `number` an extent of the disk, or says why not (at most 71 characters) and leaves it without. The
- * client sees it under the label, or under the disk's own name when that is empty. */
+ * client sees it under the label, or under the disk's own name when that is empty. At the start only: what an extent's former owner
+ * has under way would still reach it. */
 const char *volume_assign(struct volumes *volumes, uint32_t number, const struct extent *extent,
                           const char *label, bool read_only);
 /* The client cannot have what it was promised. */

@@ -116,12 +116,12 @@ static void scribble(struct input *input, uint32_t which)
         ((uint8_t *)links[which])[(offset + i) % sizeof(struct block_link)] = input_8(input);
 }
 
-/* Another table was read: the volumes are asked for anew; what collides is refused. */
+/* Another table was read: the volumes are asked for anew; what collides is refused. That is done while nothing is under way. */
 static void assign(struct input *input)
 {
     uint32_t number = input_8(input) % CLIENTS;
     struct extent extent = {input_8(input) * 8u, input_8(input) * 8u};
-    if (volumes.volume[number].usable)
+    if (volumes.volume[number].usable || volumes.free_count < BLOCK_RING_ENTRIES)
         return;
     const char *refused = volume_assign(&volumes, number, &extent, "", false);
     HOLDS(refused == NULL || strlen(refused) <= 71);
