@@ -16,6 +16,7 @@ MODES = ('plain', 'through', 'held', 'held ordered')
 MODE_CHANCE = {'plain': 1, 'through': 2, 'held': 8, 'held ordered': 6}
 ABSENT_MODES = {}  # mode to the reason why it cannot be tried
 MEMORY = (1, 2, 8)  # MiB, RapiLog's; the smaller, the more often writes must wait for space
+MEASURING = 2000  # ms: RapiLog measures a slow disk for longer than a second when it starts; killed as often as that, it would never serve anybody
 BREAKS = ('no-drain', 'lying-flush', 'short-hold-up')
 
 
@@ -102,6 +103,7 @@ class Plan:
         setting.workload = self.wanted.workload or pick(chance, CHANCE)
         setting.driver = self.wanted.driver or setting.driver
         setting.disk = self.wanted.disk or chance.choice(DISKS)
+        setting.kill_every += MEASURING if setting.disk == '7200rpm' else 0
         if self.wanted.broken:
             self.break_it(setting, chance)
         return setting, WORKLOADS[setting.workload](chance), chance
