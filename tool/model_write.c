@@ -38,7 +38,7 @@ static void sort_objects(struct model *model)
 }
 
 /* One entry per mapping and object, and one for the environment itself; without a name there is none, but the kernel's check
- * (kernel/image.c) asks for its room all the same. */
+ * (kernel/image_components.c) asks for its room all the same. */
 static void add_environment(struct model *model, uint32_t component)
 {
     uint64_t entries = 1 + model->component[component].object_count;

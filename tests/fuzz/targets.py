@@ -29,6 +29,7 @@ def listed(folder, without):
 
 
 VMM = 'vmm/'
+IMAGE = ['kernel/image.c', 'kernel/image_components.c', 'kernel/image_memory.c', 'kernel/image_vms.c']
 YAML = ['tool/document.c', 'tool/description.c', 'tool/description_check.c', 'tool/description_component.c',
         'tool/description_power.c', 'tool/description_vm.c']
 RAPILOG = ['services/rapilog/requests.c', 'services/rapilog/drain.c']
@@ -40,7 +41,7 @@ MODELS = [VMM + 'virtio/mmio.c', VMM + 'virtio/queue.c', VMM + 'vgic.c']
 TARGETS = {
     'gpt': Target(own=['services/volume/gpt.c', 'services/volume/table.c'], parts=['tests/fuzz/calls.c'],
                   include=['services/volume'], libraries=['-lz'], hostile=True, longest=2048, file=True),
-    'image': Target(own=['kernel/image.c'], parts=['lib/common/text.c', 'tests/unit/kernel/system_image.c'],
+    'image': Target(own=IMAGE, parts=['lib/common/text.c', 'tests/unit/kernel/system_image.c'],
                     include=['kernel', 'tests/unit/kernel'], libraries=['-lz'], longest=400, runs=60000, file=True),
     'devicetree': Target(own=['kernel/devicetree.c', 'kernel/machine.c'], parts=['lib/common/text.c', 'tests/fuzz/hostile.c'], include=['kernel'], longest=2048, file=True),
     'elf': Target(own=['tool/elf_file.c'], parts=['tool/report.c'], include=['tool'], flags=['-D_GNU_SOURCE'],
