@@ -1,15 +1,7 @@
 /*
- * A small closed world around RapiLog's engine, (world.h): one client, one disk with a volatile cache, and time.
+ * A small closed world around RapiLog's engine (world.h): one client, one disk (world_disk.h), and time.
  *
- * The disk is as mean as the block protocol allows:
- *   - requests in flight complete in any order; a write in flight at a power cut may be on the medium, or any of its sectors
- *   - a completed write is in the cache; any subset of the cache's sectors may be lost at a power cut, an older
- *     version may survive where a newer one is lost
- *   - a FLUSH makes durable only what was complete when it was submitted; one that fails drops the whole cache
- *   - the data of a write is taken from memory when it completes, and compared with what it was when it was submitted
- *   - a read returns what the disk had when it was submitted, or when it completes, as the scenario says
- *
- * The client is mean as well: it scribbles over a write's memory as soon as the write is answered.
+ * The client is as mean as the disk: it scribbles over a write's memory as soon as the write is answered.
  *
  * Later operations have larger stamps, and the engine takes a client's writes in order, so "at least as new" is >=.
  */
@@ -22,7 +14,6 @@
 #define WORLD_SLOTS 6u
 #define WORLD_BUCKETS 4u
 #define WORLD_OPERATIONS 8u
-#define WORLD_CACHED 256u
 
 struct world_operation {
     enum block_operation kind;

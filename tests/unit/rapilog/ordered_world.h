@@ -1,7 +1,7 @@
 /*
  * A small closed world around RapiLog's engine with a dump area (world.h): one client with two
- * volumes, one disk with both and the dump area, and time. Like crash_world.h, from which it takes the meanness of client and disk;
- * here the disk has real contents, since what the dump area holds after a power cut is read again by a new engine.
+ * volumes, one disk with both and the dump area, and time. The client is as mean as that of crash_world.h. A value of the disk stands
+ * for all the bytes of a sector, since what the dump area holds after a power cut is read again by a new engine.
  *
  * RapiLog itself may be restarted: its engine begins anew on the memory of the old one, the disk has done what was in flight, the
  * client asks again for what was not answered. When the machine is reset, the disk has done nothing of what was in flight, and all
