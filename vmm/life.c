@@ -157,6 +157,8 @@ static void begin(struct vm *vm, enum life_request request)
         return;
     bool good = disks_are_good(vm);
     devices_start(vm);
+    if (!vm->surviving) /* a queue that a former life has lent must not be served into the next kernel's memory */
+        devices_reset(vm);
     if (vm->goal == LIFE_REQUEST_OFF)
         off(vm, VM_OFF);
     else if (!good)

@@ -140,6 +140,8 @@ bool survival_resume(struct vm *vm)
         return false;
     resume_clock(vm);
     virtio_console_resume(&vm->port);
+    for (uint32_t i = 0; i < vm->disk_count; i++)
+        virtio_block_resume(&vm->disk[i]);
     for (uint32_t i = 0; i < vm->vcpu_count; i++)
         vm->vcpu[i].resumes = vm->survival->power.vcpu[i].state == POWER_ON;
     return true;

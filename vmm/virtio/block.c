@@ -110,13 +110,13 @@ static void lend(struct virtio_block *block)
     change_setting(block);
 }
 
-/* Waits until the server has let go of the guest's memory: the driver may use it anew as soon as its reset is answered. */
+/* Waits until the server has let go of the guest's memory: the driver may use it anew as soon as its reset is answered. A former
+ * life may have told the server so and not seen that it has. */
 static void take_back(struct virtio_block *block)
 {
     uint64_t signals = 0;
-    if (!guest_queue_is_served(block->setting))
-        return;
-    change_setting(block);
+    if (guest_queue_is_served(block->setting))
+        change_setting(block);
     while (__atomic_load_n(&block->lent->served, __ATOMIC_SEQ_CST) != block->setting &&
            block_client_state(block->disk) == BLOCK_LINK_READY)
         signals |= quoll_wait();
@@ -170,6 +170,15 @@ void virtio_block_completions(struct virtio_block *block)
         fail(block);
         process(block);
     }
+}
+
+/* A queue that is not served although its driver uses the device: the former life was taking it back, for a reset that the driver
+ * will ask for again. A server that took it anew would begin with the oldest entry of the ring. */
+void virtio_block_resume(struct virtio_block *block)
+{
+    bool served = guest_queue_is_served(block->setting) && !block->data.failed;
+    if (block->lent != NULL && virtio_running(&block->device) && queue_of(block)->ready && !served)
+        virtio_broken(&block->device);
 }
 
 /* ---- start ---- */

@@ -35,6 +35,8 @@ struct virtio_block_setup {
 void virtio_block_start(struct virtio_block *block, const struct virtio_block_setup *setup);
 /* The disk has answered, or its link has changed. */
 void virtio_block_completions(struct virtio_block *block);
+/* A device that has just been started has got its driver's settings from a former life. */
+void virtio_block_resume(struct virtio_block *block);
 /* Nothing of an earlier life is at the disk. */
 static inline bool virtio_block_is_quiet(const struct virtio_block *block)
 {

@@ -46,8 +46,10 @@ enum quoll_status quoll_signal(uint32_t channel)
 
 uint64_t quoll_wait(void)
 {
-    abort();
-} /* no model waits */
+    if (fake.wait == NULL)
+        abort();
+    return fake.wait();
+}
 uint64_t quoll_now(void)
 {
     return fake.now;

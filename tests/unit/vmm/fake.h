@@ -17,11 +17,12 @@
 #define RAM_BYTES (1u << 20)
 
 struct fake {
-    uint32_t pulses[512]; /* by INTID: interrupts latched */
-    uint32_t looks;       /* "look at the vCPU" calls ... */
-    uint32_t looked_at;   /* ... and the last one's vCPU */
-    uint32_t signals;     /* to peers */
-    uint64_t now;         /* system counter, 1 MHz */
+    uint32_t pulses[512];   /* by INTID: interrupts latched */
+    uint32_t looks;         /* "look at the vCPU" calls ... */
+    uint32_t looked_at;     /* ... and the last one's vCPU */
+    uint32_t signals;       /* to peers */
+    uint64_t now;           /* system counter, 1 MHz */
+    uint64_t (*wait)(void); /* NULL: nothing may wait */
     char log[4096];
 };
 extern struct fake fake;

@@ -293,6 +293,97 @@ static void a_disk_that_goes_away_answers_everything(void **state)
     assert_non_null(strstr(fake.log, "burnt"));
 }
 
+/* ---- A queue that is lent to the disk's server ---- */
+
+static struct guest_queue lent;
+static uint32_t waits;
+
+static uint64_t server_lets_go(void)
+{
+    waits++;
+    lent.served = lent.wanted;
+    return 8;
+}
+
+static void start_lent(void)
+{
+    memset(&lent, 0, sizeof(lent));
+    waits = 0;
+    fake.wait = server_lets_go;
+    wanted.lent = &lent;
+    start();
+    start_driver(0);
+    assert_int_equal(lent.wanted, 1);
+    lent.served = lent.wanted;
+}
+
+/* The VMM begins anew; what its driver had set up is found. */
+static void begin_anew(void)
+{
+    static struct virtqueue_record record;
+    struct virtio_device was = block.device;
+    memset(&block, 0, sizeof(block));
+    memset(&record, 0, sizeof(record));
+    start();
+    struct virtqueue *queue = &block.device.queue[0];
+    block.device.accepted = was.accepted;
+    block.device.status = was.status;
+    *queue = (struct virtqueue){.size = was.queue[0].size,
+                                .descriptors = was.queue[0].descriptors,
+                                .driver = was.queue[0].driver,
+                                .device = was.queue[0].device,
+                                .record = &record};
+    assert_true(virtqueue_resume(queue, &ram, true));
+    virtio_block_resume(&block);
+}
+
+static void a_lent_queue_is_taken_back_at_a_reset(void **state)
+{
+    start_lent();
+    driver_write(&driver, 0x70, 0);
+    assert_int_equal(lent.wanted, 2);
+    assert_int_equal(waits, 1);
+    assert_int_equal(virtio_block_missed_signals(&block), 8);
+    assert_int_equal(virtio_block_missed_signals(&block), 0);
+    start_driver(0);
+    assert_int_equal(lent.wanted, 3);
+}
+
+static void a_lent_queue_stays_so_when_the_vmm_begins_anew(void **state)
+{
+    start_lent();
+    begin_anew();
+    block.device.notify(&block.device);
+    assert_int_equal(lent.wanted, 1);
+    assert_int_equal(block.device.status & VIRTIO_NEEDS_RESET, 0);
+}
+
+/* The former life has told the server, and did not live to see it let go. */
+static void a_reset_waits_for_a_server_that_a_former_life_has_told(void **state)
+{
+    start_lent();
+    lent.wanted = 2;
+    memset(&block, 0, sizeof(block));
+    start();
+    driver_write(&driver, 0x70, 0);
+    assert_int_equal(waits, 1);
+    assert_int_equal(lent.served, 2);
+}
+
+/* Lent anew as it is, it would be served from its oldest entry on: requests of long ago, carried out once more. */
+static void a_queue_that_was_being_taken_back_is_not_lent_anew(void **state)
+{
+    start_lent();
+    lent.wanted = 2;
+    begin_anew();
+    block.device.notify(&block.device);
+    assert_int_equal(lent.wanted, 2);
+    assert_int_equal(lent.served, 2);
+    assert_int_equal(block.device.status & VIRTIO_NEEDS_RESET, VIRTIO_NEEDS_RESET);
+    start_driver(0); /* the driver's reset, asked for again, and what follows it */
+    assert_int_equal(lent.wanted, 3);
+}
+
 static void headless_requests_need_reset(void **state)
 {
     start_driver(0);
@@ -406,6 +497,10 @@ int main(void)
         cmocka_unit_test_setup(read_only_disks_are_not_written, setup),
         cmocka_unit_test_setup(a_failed_disk_is_empty, setup),
         cmocka_unit_test_setup(a_disk_that_goes_away_answers_everything, setup),
+        cmocka_unit_test_setup(a_lent_queue_is_taken_back_at_a_reset, setup),
+        cmocka_unit_test_setup(a_lent_queue_stays_so_when_the_vmm_begins_anew, setup),
+        cmocka_unit_test_setup(a_reset_waits_for_a_server_that_a_former_life_has_told, setup),
+        cmocka_unit_test_setup(a_queue_that_was_being_taken_back_is_not_lent_anew, setup),
         cmocka_unit_test_setup(headless_requests_need_reset, setup),
         cmocka_unit_test_setup(reset_with_requests_at_the_disk, setup),
         cmocka_unit_test_setup(a_broken_queue_gets_no_answers, setup),

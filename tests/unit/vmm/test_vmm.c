@@ -3,6 +3,7 @@
  * The test is its console service, its disk and its supervisor.
  */
 #include <quoll/block_io.h>
+#include <quoll/guest_queue.h>
 #include <quoll/life.h>
 #include <quoll/stream.h>
 #include <quoll/twin.h>
@@ -280,12 +281,38 @@ static void a_vm_does_not_start_without_its_disk(void **state)
     twin_destroy(twin);
 }
 
+/* A former life of the VMM ended while it switched its guest off: the disk's server still serves the old guest's queue. */
+static void a_lent_queue_is_taken_back_before_the_kernel_is_loaded(void **state)
+{
+    make_kernel();
+    build();
+    struct guest_queue *queue = twin_memory(twin, 4096);
+    queue->wanted = queue->served = 1;
+    twin_give_memory(vmm, "queue0", queue, 4096);
+    twin_start(twin);
+    disk_is_ready();
+    for (int i = 0; i < 1000 && __atomic_load_n(&queue->wanted, __ATOMIC_SEQ_CST) == 1; i++)
+        twin_wait(10);
+    assert_int_equal(__atomic_load_n(&queue->wanted, __ATOMIC_SEQ_CST), 2);
+    twin_wait(50);
+    assert_int_equal(status->state, VM_STARTING);
+    __atomic_store_n(&queue->served, 2, __ATOMIC_SEQ_CST);
+    quoll_signal(quoll_handle("client0", QUOLL_OBJECT_CHANNEL));
+    printed("Hi2R");
+    await_state(VM_OFF);
+    twin_destroy(twin);
+}
+
 /* A component's variables exist once per process: one test per run, named by the argument. */
 int main(int argc, char **argv)
 {
     const struct CMUnitTest life[] = {cmocka_unit_test(a_guest_boots_resets_and_powers_off)};
     const struct CMUnitTest kernels[] = {cmocka_unit_test(a_file_that_is_no_kernel_is_named)};
     const struct CMUnitTest disks[] = {cmocka_unit_test(a_vm_does_not_start_without_its_disk)};
+    const struct CMUnitTest lent[] = {
+        cmocka_unit_test(a_lent_queue_is_taken_back_before_the_kernel_is_loaded)};
+    if (argc > 1 && strcmp(argv[1], "lent") == 0)
+        return cmocka_run_group_tests(lent, NULL, NULL);
     if (argc > 1 && strcmp(argv[1], "kernel") == 0)
         return cmocka_run_group_tests(kernels, NULL, NULL);
     if (argc > 1 && strcmp(argv[1], "disk") == 0)
