@@ -41,7 +41,6 @@ void survival_save_device(struct vm *vm, uint32_t slot)
     to->features_select = device->features_select;
     to->accepted_select = device->accepted_select;
     to->queue_select = device->queue_select;
-    to->config_generation = device->config_generation;
     for (uint32_t i = 0; i < VIRTIO_MAX_QUEUES; i++) {
         const struct virtqueue *queue = &device->queue[i];
         to->queue[i].size = queue->size;
@@ -104,7 +103,6 @@ static bool resume_device(struct virtio_device *device, const struct survival_de
     device->features_select = was->features_select;
     device->accepted_select = was->accepted_select;
     device->queue_select = was->queue_select;
-    device->config_generation = was->config_generation;
     for (uint32_t i = 0; i < device->queue_count; i++)
         if (!resume_queue(device, i, was))
             return false;

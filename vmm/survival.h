@@ -29,7 +29,7 @@ enum survival_state {
 
 struct survival_device {
     uint64_t accepted;
-    uint32_t status, features_select, accepted_select, queue_select, config_generation;
+    uint32_t status, features_select, accepted_select, queue_select;
     struct {
         uint32_t size, ready;
         uint64_t descriptors, driver, device;

@@ -24,7 +24,6 @@ enum virtio_register {
     QUEUE_DEVICE = 0x0a0,
     SHARED_MEMORY_LENGTH = 0x0b0,
     SHARED_MEMORY_BASE = 0x0b8,
-    CONFIG_GENERATION = 0x0fc,
     CONFIG = 0x100,
 };
 
@@ -65,13 +64,6 @@ void virtio_interrupt_again(struct virtio_device *device)
     __atomic_fetch_or(interrupts_of(device), VIRTIO_INTERRUPT_USED, __ATOMIC_SEQ_CST);
     vgic_pulse(device->vgic, device->intid);
     device->again = true;
-}
-
-void virtio_config_changed(struct virtio_device *device)
-{
-    device->config_generation++;
-    if (device->status & VIRTIO_DRIVER_OK)
-        interrupt(device, VIRTIO_INTERRUPT_CONFIG);
 }
 
 void virtio_reset(struct virtio_device *device)
@@ -214,9 +206,7 @@ static uint32_t read_register(struct virtio_device *device, uint32_t offset)
     case SHARED_MEMORY_BASE:
     case SHARED_MEMORY_BASE + 4:
         return UINT32_MAX;
-    case CONFIG_GENERATION:
-        return device->config_generation;
-    default:
+    default: /* ConfigGeneration, too: no configuration ever changes */
         return 0;
     }
 }

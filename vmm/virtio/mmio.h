@@ -47,7 +47,6 @@ struct virtio_device {
     uint64_t accepted; /* features */
     uint32_t status;
     uint32_t features_select, accepted_select, queue_select;
-    uint32_t config_generation;
     uint32_t interrupts;         /* InterruptStatus; shared with vCPU threads, atomic */
     uint32_t *shared_interrupts; /* constant; not NULL: in the place of `interrupts` */
     struct virtqueue queue[VIRTIO_MAX_QUEUES];
@@ -83,7 +82,5 @@ void virtio_publish(struct virtio_device *device, struct virtqueue *queue);
 void virtio_broken(struct virtio_device *device);
 /* The driver looks at everything once more. */
 void virtio_interrupt_again(struct virtio_device *device);
-/* The configuration space has changed. */
-void virtio_config_changed(struct virtio_device *device);
 
 #endif
