@@ -194,6 +194,7 @@ static void find(uint32_t number, const struct block_buffers *buffers, uint64_t 
 {
     struct served *served = &guest.client[number];
     uint32_t buffer = (uint32_t)__builtin_ctzll(allowed_buffers);
+    memset(served, 0, sizeof(*served));
     served->page = quoll_memory(quoll_numbered("queue", number), sizeof(struct guest_queue));
     served->line = quoll_handle(quoll_numbered("line", number), QUOLL_OBJECT_LINE);
     served->number = number;
@@ -216,7 +217,8 @@ void guest_queues_find(struct engine *engine, const struct block_buffers *buffer
                        const uint64_t *allowed_buffers, uint32_t count)
 {
     const struct quoll_environment_entry *ram = quoll_find(QUOLL_ENVIRONMENT_MEMORY, "guest-ram");
-    memset(&guest, 0, sizeof(guest));
+    for (uint32_t number = 0; number < CONFIG_MAX_CLIENTS; number++)
+        guest.client[number].page = NULL;
     guest.engine = engine;
     if (ram == NULL)
         return;
