@@ -2,10 +2,6 @@
 #include "driver.h"
 #include "calls.h"
 
-#define QUEUE_BYTES 0x2000u /* of RAM for each queue: descriptors, available and used ring */
-#define AVAILABLE 0x1000u
-#define USED 0x1400u
-
 enum step {
     STEP_WRITE,
     STEP_READ,
@@ -24,6 +20,8 @@ static void access(struct driver *driver, struct access access)
 {
     if (!virtio_hot(driver->device, &access))
         virtio_access(driver->device, &access);
+    if (access.write && driver->wrote != NULL)
+        driver->wrote();
 }
 
 static void write_register(struct driver *driver, uint64_t offset, uint32_t value)
@@ -58,13 +56,18 @@ void driver_start(struct driver *driver, struct virtio_device *device)
     if (memory == NULL)
         memory = hostile_allocate(DRIVER_RAM);
     memset(memory, 0, DRIVER_RAM);
-    driver->device = device;
     driver->ram = (struct guest_ram){memory, DRIVER_RAM};
     vgic_start(&driver->vgic, &driver->interrupts, 0, 2);
+    driver_attach(driver, device);
+    hostile_area(memory, DRIVER_RAM);
+}
+
+void driver_attach(struct driver *driver, struct virtio_device *device)
+{
+    driver->device = device;
     device->vgic = &driver->vgic;
     device->ram = &driver->ram;
     device->intid = 48;
-    hostile_area(memory, DRIVER_RAM);
 }
 
 static void set_address(struct driver *driver, uint64_t offset, uint64_t address)
@@ -83,12 +86,12 @@ void driver_set_up(struct driver *driver, uint64_t features, uint32_t size)
     }
     write_register(driver, 0x70, 11);
     for (uint32_t i = 0; i < driver->device->queue_count; i++) {
-        uint64_t place = VIRT_RAM + i * QUEUE_BYTES;
+        uint64_t place = VIRT_RAM + i * DRIVER_QUEUE;
         write_register(driver, 0x30, i);
         write_register(driver, 0x38, size);
         set_address(driver, 0x80, place);
-        set_address(driver, 0x90, place + AVAILABLE);
-        set_address(driver, 0xa0, place + USED);
+        set_address(driver, 0x90, place + DRIVER_AVAILABLE);
+        set_address(driver, 0xa0, place + DRIVER_USED);
         write_register(driver, 0x44, 1);
     }
     write_register(driver, 0x70, 15);
@@ -115,9 +118,9 @@ static void write_descriptor(struct driver *driver, uint32_t place, struct input
     store(driver, place + 14, links >> 3, 2);
 }
 
-static void offer(struct driver *driver, uint32_t queue, uint16_t head)
+void driver_offer(struct driver *driver, uint32_t queue, uint16_t head)
 {
-    uint32_t ring = queue * QUEUE_BYTES + AVAILABLE;
+    uint32_t ring = queue * DRIVER_QUEUE + DRIVER_AVAILABLE;
     uint32_t size = driver->device->queue[queue].size;
     uint16_t index = load16(driver, ring + 2);
     store(driver, ring + 4 + 2 * (size == 0 ? 0 : index % size), head, 2);
@@ -130,13 +133,13 @@ void driver_add(struct driver *driver, uint32_t queue, uint16_t head,
     uint32_t size = driver->device->queue[queue].size;
     size = size == 0 ? 1 : size;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t index = (head + i) % size, place = queue * QUEUE_BYTES + 16 * index;
+        uint32_t index = (head + i) % size, place = queue * DRIVER_QUEUE + 16 * index;
         store(driver, place, buffers[i].address, 8);
         store(driver, place + 8, buffers[i].length, 4);
         store(driver, place + 12, (i + 1 < count ? 1u : 0u) | (i >= readable ? 2u : 0u), 2);
         store(driver, place + 14, (index + 1) % size, 2);
     }
-    offer(driver, queue, head);
+    driver_offer(driver, queue, head);
 }
 
 /* A sound chain, of whatever sense to the device. */
@@ -164,7 +167,7 @@ static void poke(struct driver *driver, struct input *input)
 static void wish(struct driver *driver, struct input *input)
 {
     uint8_t how = input_8(input);
-    uint32_t ring = (how & 1) * QUEUE_BYTES + AVAILABLE;
+    uint32_t ring = (how & 1) * DRIVER_QUEUE + DRIVER_AVAILABLE;
     uint32_t size = driver->device->queue[how & 1].size % 512;
     if (how & 2)
         store(driver, ring, how >> 2, 2);
@@ -192,7 +195,7 @@ void driver_step(struct driver *driver, struct input *input)
         break;
     }
     case STEP_OFFER:
-        offer(driver, choice >> 7, input_8(input));
+        driver_offer(driver, choice >> 7, input_8(input));
         break;
     case STEP_NOTIFY:
         if (virtio_running(driver->device))

@@ -12,8 +12,14 @@
 
 #define DRIVER_RAM 32768u
 
+/* Offsets of a queue's rings in RAM; queue n is at n * DRIVER_QUEUE. */
+#define DRIVER_QUEUE 0x2000u
+#define DRIVER_AVAILABLE 0x1000u
+#define DRIVER_USED 0x1400u
+
 struct driver {
     struct virtio_device *device;
+    void (*wrote)(void); /* after each write to a register; NULL: nobody wants to know */
     struct guest_ram ram;
     struct vgic vgic;
     struct quoll_vm_interrupts interrupts;
@@ -21,6 +27,8 @@ struct driver {
 
 /* Fresh memory (zeros) and interrupt controller for `device`. */
 void driver_start(struct driver *driver, struct virtio_device *device);
+/* The same memory and interrupt controller for a device that its model has begun anew. */
+void driver_attach(struct driver *driver, struct virtio_device *device);
 /* Status 0: the device forgets. */
 void driver_reset(struct driver *driver);
 /* Reset, features, queues of `size` entries, DRIVER_OK. */
@@ -33,6 +41,8 @@ struct driver_buffer {
 #define DRIVER_DATA 0x4000u /* offset in RAM from which on no queue lies */
 void driver_add(struct driver *driver, uint32_t queue, uint16_t head,
                 const struct driver_buffer *buffers, uint32_t readable, uint32_t count);
+/* Makes a chain available. */
+void driver_offer(struct driver *driver, uint32_t queue, uint16_t head);
 /* One step of the driver, as the input says. */
 void driver_step(struct driver *driver, struct input *input);
 

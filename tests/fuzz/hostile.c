@@ -17,9 +17,11 @@ static struct {
     uint32_t reads;
     uint8_t *recent[RECENT];
     struct input changes;
+    uint32_t life; /* reads that are left of it, 0: it does not end */
+    jmp_buf *next_life;
 } hostile;
 
-/* From the first byte of the lowest area to the last of the highest, while anything may change: most reads are elsewhere. */
+/* From the first byte of the lowest area to the last of the highest, while anything may happen: most reads are elsewhere. */
 static struct {
     uintptr_t begin, size;
 } watched;
@@ -52,6 +54,7 @@ void hostile_begin(struct input changes)
 {
     hostile.areas = 0;
     hostile.reads = 0;
+    hostile.life = 0;
     watched.size = 0;
     memset(hostile.recent, 0, sizeof(hostile.recent));
     hostile.changes = changes;
@@ -79,8 +82,16 @@ void hostile_resume(void)
         begin = first < begin ? first : begin;
         end = last > end ? last : end;
     }
+    bool quiet = hostile.gap == NO_MORE && hostile.life == 0;
     watched.begin = begin;
-    watched.size = hostile.gap == NO_MORE || hostile.areas == 0 ? 0 : end - begin;
+    watched.size = quiet || hostile.areas == 0 ? 0 : end - begin;
+}
+
+void hostile_ends_life(uint32_t reads, jmp_buf *next_life)
+{
+    hostile.life = reads;
+    hostile.next_life = next_life;
+    hostile_resume();
 }
 
 /* The area that holds the address, or HOSTILE_AREAS. */
@@ -114,12 +125,15 @@ static void read_watched(uint8_t *address)
     if (area == HOSTILE_AREAS)
         return;
     hostile.recent[hostile.reads++ % RECENT] = address;
-    if (hostile.gap-- != 0)
+    if (hostile.life != 0 && --hostile.life == 0) {
+        hostile_resume();
+        longjmp(*hostile.next_life, 1);
+    }
+    if (hostile.gap == NO_MORE || hostile.gap-- != 0)
         return;
     change(area);
     next_gap();
-    if (hostile.gap == NO_MORE)
-        hostile_pause();
+    hostile_resume();
 }
 
 static inline void reads(uint8_t *address)

@@ -10,6 +10,7 @@
 #define FUZZ_HOSTILE_H
 
 #include "input.h"
+#include <setjmp.h>
 
 #define HOSTILE_AREAS 4u
 
@@ -24,6 +25,9 @@ uint8_t *hostile_allocate(size_t size);
  *     value    width bytes */
 void hostile_begin(struct input changes);
 void hostile_area(uint8_t *bytes, size_t size);
+/* The component under test crashes instead of its `reads`th read of an area from now on, 0: not any more: control goes to
+ * `next_life`, which must be set whenever code under test runs. */
+void hostile_ends_life(uint32_t reads, jmp_buf *next_life);
 /* Nothing changes any more: the harness itself is about to look. */
 void hostile_pause(void);
 void hostile_resume(void);

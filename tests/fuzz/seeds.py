@@ -180,16 +180,69 @@ def yaml():
 
 
 def block():
-    """Requests of each kind, answered; more than there is space for; answers after the driver broke its queue."""
+    """Requests of each kind, answered; more than there is space for; answers after the driver broke its queue; a queue that is lent; and
+    a VMM that crashes at each of its first reads."""
     def ask(kind, place, size, sector=1):
         return bytes([4, kind | 0x20, place, size, sector])
-    for start in (b'\x83\0', b'\x80\0', b'\x8b\0', b'\xff\0'):
+
+    def write(register, value):
+        return bytes([2, 0x50, register // 2, value])
+    for start in (b'\x83\0\0', b'\x80\0\0', b'\x8b\0\0', b'\xff\0\0'):
         yield start + b''.join(ask(kind | pieces << 3, place << 4 | place, 4) + b'\0\0'
                                for place, (kind, pieces) in enumerate([(0, 1), (1, 2), (2, 0), (3, 1), (7, 0)]))
         yield start + b''.join(ask(0x18, 3 * place << 4 | place, 24) for place in range(5)) + b'\0\0' * 12
     broken = b'\x0e\x04\x63' + b'\x0e\x05'  # a head that does not exist, notified
     for size in (b'\x0e\xc8\x0e\0', b'\x0e\x96\x0e\0\x80\0\0'):
-        yield b'\x83\0' + ask(0x08, 0, 1) + broken + size + b'\0\0'
+        yield b'\x83\0\0' + ask(0x08, 0, 1) + broken + size + b'\0\0'
+    reset, crash = b'\2\x09', b'\x11'
+    for kind in (2, 3):  # 256 times the same chain
+        yield b'\3\x08\0' + ask(kind, 0, 1) + b'\x29\0\xff' + b'\0\0' * 4 + crash + b'\x29\0\xff' + reset
+    yield b'\3\0\0' + b'\2\3\0\0\0\x40\0\1' + b'\2\4\0\2\5'  # a chain of nothing that bites its tail
+    yield b'\3\0\0' + reset + write(0x70, 3) + write(0x80, 1) + write(0x38, 4) + write(0x44, 1)
+    yield b'\3\0\0' + b''.join(b'\2\1' + struct.pack('<H', register) + b'\2\x65' + struct.pack('<H', register)
+                               for register in (0x34, 0x60, 0xb0, 0xfc, 0x100)) + b'\x21\0\x21\1\x21\2'
+    for act in range(8):
+        for after in (reset, crash + reset, b'\x09' + crash, b'\2\5' + crash + b'\x39'):
+            yield b'\3\1\0' + b'\x31' + bytes([act]) + after + b'\x39' + b'\x31\0' + crash
+            yield b'\3\3\0' + b'\x31' + bytes([act]) + b'\1\x44\x80\4\1\0\0\0' + after
+    for reads in range(1, 60):
+        asks = b''.join(ask(kind, place, 3) for place, kind in enumerate((0x08, 0x11, 2, 3, 0x19)))
+        yield b'\3\4\0' + b'\x19' + bytes([reads]) + asks + b'\0\0' * 5 + crash + asks + b'\0\1\0\0'
+
+
+def guest_queue():
+    """Requests of each kind, in one piece and through indirect tables; chains that no driver makes; and a RapiLog that crashes at each
+    of its first reads."""
+    def ask(kind, place, size, take=8):
+        return bytes([5 | take, kind, place, size])
+    set_up, take, tell, crash, answers = b'\x09\x1f', b'\7', b'\4', b'\x17', b'\0\x40' * 6
+    kinds = (0x08, 0x11, 2, 3, 0x30, 0x49, 0x79)
+    asks = b''.join(ask(kind, place, place) for place, kind in enumerate(kinds))
+    for choice in (4, 5, 0, 6, 12, 14, 30, 255):
+        yield bytes([choice, 0]) + set_up + asks + answers + tell + crash + asks + b'\x47' + answers + tell
+        yield bytes([choice, 0]) + set_up + asks + set_up + answers + crash + tell
+    for kind in (2, 3):  # 256 times the same chain
+        yield b'\4\0' + set_up + ask(kind, 0, 1) + b'\x27\0\xff' + take + b'\x27\0\xff' + take + answers + tell + crash
+    nothing = b'\3\0\0\x08' + struct.pack('<Q', 1 << 30) + b'\3\x08\0\x08' + struct.pack('<IHH', 0, 1, 0)  # and it bites its tail
+    yield b'\4\0' + set_up + nothing + b'\x27\0\0' + take
+    for reads in range(1, 90):
+        for choice in (12, 14):
+            yield bytes([choice, 0]) + set_up + b'\x37' + bytes([reads]) + asks + answers + crash + answers + set_up + asks
+
+
+def rapilog():
+    """Writes, reads and flushes with each kind of buffer, the mains lost, and back; a disk that refuses now and then."""
+    writes = b''.join(bytes([5, 0x39, 8 * block]) for block in range(8))
+    others = bytes([5, 0x3a, 4, 5, 7, 0, 5, 0x39, 12, 5, 0x11, 3])
+    lost, back, drain, late, refuse = b'\xfa\0', b'\xea\0', b'\xf2\0', b'\xfc', b'\xe2\0'
+    for kind in range(4):
+        for choice in (0x04, 0x34, 0x14, 0x0c, 0, 0x06):
+            start = bytes([kind << 6 | choice, 0])
+            for end in (lost, lost + b'\0\0' * 3 + back + writes, drain, refuse):
+                yield start + writes + others + b'\0\0' * 9 + writes + end + b'\0\0' * 4 + others
+        for refused in range(0, 40, 2):
+            yield bytes([kind << 6 | 6, 0]) + writes + others + b'\0\0' * refused + b'\0\x80' + b'\0\0' * 4 + late + b'\0\0' * 9 + lost
+        yield bytes([kind << 6 | 6, 0]) + writes + b'\2\4' + others + b'\0\0' * 9 + b'\2\4' + late + others + b'\2\0\2\2'
 
 
 def link():
@@ -228,7 +281,8 @@ def loader():
         yield b'\x10\0\0' + begin + (bytes(64) if begin else b'')
 
 
-SEEDS = {'link': link, 'loader': loader, 'block': block, 'gpt': gpt, 'image': image, 'devicetree': devicetree, 'elf': elf, 'yaml': yaml}
+SEEDS = {'link': link, 'loader': loader, 'block': block, 'guest_queue': guest_queue, 'rapilog': rapilog, 'gpt': gpt, 'image': image,
+         'devicetree': devicetree, 'elf': elf, 'yaml': yaml}
 
 
 def main(folder):
