@@ -39,7 +39,8 @@
  * ORDERED DOMAINS. When all volumes drain as one, through a dump area (journal.h), sealing takes the DIRTY slots of every volume at
  * the same instant into the volumes' *dumping* epochs. Once all of them together are in the dump area and flushed there, and
  * the former epoch is in place, they become the writing epochs and go the way above; one that the disk refuses in place
- * is written in place again as a whole, because it must not mix with what comes after it.
+ * is written in place again as a whole, because it must not mix with what comes after it. One that is in place is freed when all
+ * volumes' are: the next start may load all of it again from the dump area, and must find room beside what came later.
  *
  *     open (DIRTY) --seal_for_dump--> dumping --dumped, place--> writing --> written --> flushing --> (free)
  *                                                                   ^                       |
@@ -126,6 +127,8 @@ struct buffer_volume {
     struct buffer_epoch writing;
     struct buffer_epoch flushing;
     bool is_dumping, is_writing, is_flushing;
+    bool
+        is_in_place; /* the flushing epoch is on stable storage; it stays until all of the domain's is */
     uint64_t epochs; /* sealed so far */
     uint64_t writes; /* number of the newest write */
     uint32_t slots;  /* in use */
@@ -233,6 +236,8 @@ void buffer_place(struct buffer *buffer, uint32_t volume);
 bool buffer_place_refused(const struct buffer *buffer, uint32_t volume);
 /* The flushing epoch becomes the writing one again, all of it. */
 void buffer_place_again(struct buffer *buffer, uint32_t volume);
+/* The flushing epoch is on stable storage: nothing takes it back; buffer_flush_end() is called when all of the domain's are. */
+void buffer_in_place(struct buffer *buffer, uint32_t volume);
 /* Nothing of the volume is on its way in place. */
 bool buffer_placed(const struct buffer *buffer, uint32_t volume);
 /* From the dump area: a slot of the volume's dumping epoch, promised, newer than all others of its block that are in the buffer

@@ -239,12 +239,43 @@ static void place_again(struct engine *engine, struct engine_volume *volume, uin
         requests_settle(engine, volume, true);
 }
 
+/* Its slots are freed; true: the disk has taken all of it. */
+static bool end_epoch(struct engine *engine, struct engine_volume *volume, bool ok)
+{
+    struct buffer_fate fate;
+    while (buffer_flush_end(&engine->buffer, engine_volume_number(engine, volume), ok, &fate))
+        if (!fate.on_disk)
+            note_refused(volume, &fate);
+    return volume->refused_blocks == 0;
+}
+
+static void settle(struct engine *engine, struct engine_volume *volume, bool ok)
+{
+    if (ok && volume->flush_counts && core_of(engine, volume)->promised_slots == 0)
+        volume->final = FINAL_DONE;
+    requests_settle(engine, volume, !ok);
+}
+
+/* An epoch of the dump area ends when all volumes have it in place. */
+static void end_placed(struct engine *engine)
+{
+    if (!journal_all_placed(engine))
+        return;
+    journal_note_in_place(engine);
+    for (uint32_t number = 0; number < engine->setup.volume_count; number++) {
+        struct engine_volume *other = &engine->volume[number];
+        if (!core_of(engine, other)->is_flushing)
+            continue;
+        (void)end_epoch(engine, other, true);
+        settle(engine, other, true);
+    }
+}
+
 void drain_flush_done(struct engine *engine, struct engine_volume *volume, bool ok, uint64_t now)
 {
     uint32_t number = engine_volume_number(engine, volume);
     const struct buffer_epoch *epoch = &core_of(engine, volume)->flushing;
     uint32_t slots = epoch->slots, heads = epoch->heads;
-    struct buffer_fate fate;
     volume->refused_blocks = 0;
     engine->gauges.write_errors += ok ? 0 : 1;
     if (!ok)
@@ -253,20 +284,20 @@ void drain_flush_done(struct engine *engine, struct engine_volume *volume, bool 
         place_again(engine, volume, now);
         return;
     }
-    while (buffer_flush_end(&engine->buffer, number, ok, &fate))
-        if (!fate.on_disk)
-            note_refused(volume, &fate);
-    bool failed = volume->refused_blocks > 0;
-    if (failed) {
-        epoch_refused(engine, volume, now);
-    } else {
+    bool placing = journal_is_placing(engine);
+    if (placing)
+        buffer_in_place(&engine->buffer, number);
+    if (placing || end_epoch(engine, volume, ok)) {
         rate_follow(&volume->rate, slots, heads, epoch_time(volume, now));
         epoch_accepted(engine, volume);
+    } else {
+        epoch_refused(engine, volume, now);
     }
     volume->last_flush = now;
-    if (!failed && volume->flush_counts && core_of(engine, volume)->promised_slots == 0)
-        volume->final = FINAL_DONE;
-    requests_settle(engine, volume, failed);
+    if (placing)
+        end_placed(engine);
+    else
+        settle(engine, volume, volume->refused_blocks == 0);
 }
 
 void drain_final_done(struct engine *engine, struct engine_volume *volume, bool ok)

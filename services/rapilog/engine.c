@@ -92,6 +92,7 @@ void engine_restore(struct engine *engine, enum kept_past past)
     if (search.past == KEPT_NOTHING) {
         kept_header_void(setup->kept);
         kept_note_dumped(setup->kept, KEPT_NOT_READ);
+        kept_note_placed(setup->kept, 0);
         search.dumped = KEPT_NOT_READ;
     }
     const struct kept_account account = kept_find(&engine->buffer, &search);

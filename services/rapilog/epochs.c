@@ -185,9 +185,15 @@ void buffer_place_again(struct buffer *buffer, uint32_t volume)
     v->is_flushing = false;
 }
 
+void buffer_in_place(struct buffer *buffer, uint32_t volume)
+{
+    buffer->volume[volume].is_in_place = true;
+}
+
 bool buffer_placed(const struct buffer *buffer, uint32_t volume)
 {
-    return !buffer->volume[volume].is_writing && !buffer->volume[volume].is_flushing;
+    const struct buffer_volume *v = &buffer->volume[volume];
+    return !v->is_writing && (!v->is_flushing || v->is_in_place);
 }
 
 uint32_t buffer_load(struct buffer *buffer, uint32_t volume, uint64_t block, uint8_t valid)
@@ -355,7 +361,7 @@ void buffer_cache_lost(struct buffer *buffer, uint32_t volume)
     const struct buffer_volume *v = &buffer->volume[volume];
     if (v->is_writing)
         mark_failed(buffer, &v->writing);
-    if (v->is_flushing)
+    if (v->is_flushing && !v->is_in_place)
         mark_failed(buffer, &v->flushing);
 }
 
@@ -366,6 +372,7 @@ bool buffer_flush_end(struct buffer *buffer, uint32_t volume, bool ok, struct bu
         return false;
     if (v->flushing.list.first == BUFFER_NONE) {
         v->is_flushing = false;
+        v->is_in_place = false;
         if (!ok)
             buffer_cache_lost(buffer, volume);
         return false;

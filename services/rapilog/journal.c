@@ -2,6 +2,7 @@
 #include "journal.h"
 
 #include "engine.h"
+#include "kept.h"
 
 #include <string.h>
 
@@ -81,6 +82,11 @@ bool journal_orders(const struct engine *engine)
 bool journal_keeps_epochs(const struct engine *engine)
 {
     return engine->setup.ordered || engine->journal.gate;
+}
+
+bool journal_is_placing(const struct engine *engine)
+{
+    return engine->journal.placing != 0;
 }
 
 bool journal_stops_placing(const struct engine *engine)
@@ -179,6 +185,11 @@ uint64_t journal_deadline(const struct engine *engine)
 }
 
 /* ---- Placing ---- */
+
+void journal_note_in_place(struct engine *engine)
+{
+    kept_note_placed(engine->setup.kept, engine->journal.placing);
+}
 
 static bool step_dumped(struct engine *engine)
 {
@@ -284,7 +295,8 @@ static bool seal_domain(struct engine *engine)
 static bool drain_stands_still(const struct engine *engine)
 {
     for (uint32_t number = 0; number < engine->setup.volume_count; number++)
-        if (engine->volume[number].runs > 0 || engine->buffer.volume[number].is_flushing)
+        if (engine->volume[number].runs > 0 || (engine->buffer.volume[number].is_flushing &&
+                                                !engine->buffer.volume[number].is_in_place))
             return false;
     return true;
 }

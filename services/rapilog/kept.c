@@ -48,16 +48,36 @@ void kept_header_void(struct kept_header *header)
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
+static void note_sequence(uint64_t *word, uint64_t sequence)
+{
+    __atomic_store_n(word, sequence << 16 | (mixed(sequence) >> 48), __ATOMIC_RELEASE);
+}
+
+static uint64_t sequence_of(uint64_t word, uint64_t otherwise)
+{
+    uint64_t sequence = word >> 16;
+    return (word & 0xffff) == mixed(sequence) >> 48 ? sequence : otherwise;
+}
+
 void kept_note_dumped(struct kept_header *header, uint64_t sequence)
 {
-    uint64_t word = sequence << 16 | (mixed(sequence) >> 48);
-    __atomic_store_n(&header->dumped, word, __ATOMIC_RELEASE);
+    note_sequence(&header->dumped, sequence);
 }
 
 uint64_t kept_dumped(const struct kept_header *header)
 {
-    uint64_t word = header->dumped, sequence = word >> 16;
-    return (word & 0xffff) == mixed(sequence) >> 48 ? sequence : UINT64_MAX;
+    return sequence_of(header->dumped, UINT64_MAX);
+}
+
+void kept_note_placed(struct kept_header *header, uint64_t sequence)
+{
+    note_sequence(&header->placed, sequence);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+uint64_t kept_placed(const struct kept_header *header)
+{
+    return sequence_of(header->placed, 0);
 }
 
 /* ---- Words ---- */

@@ -33,8 +33,9 @@ struct kept_header { /* at the start of the region */
     uint64_t layout; /* whatever decides where in the region what is */
     uint64_t lives;
     uint64_t sum; /* of the above */
-    uint64_t
-        dumped; /* ordered domain: up to this epoch everything is in the dump area, flushed; with a checksum */
+    /* Numbers of epochs, each with a checksum: */
+    uint64_t dumped; /* ordered domain: everything up to this one is in the dump area, flushed */
+    uint64_t placed; /* ... is in place, flushed, whether the dump area says so or not */
 };
 
 /* Whether the region is that of an earlier life with the same layout. The header is not touched. */
@@ -50,6 +51,10 @@ void kept_header_write(struct kept_header *header, uint64_t layout);
 void kept_note_dumped(struct kept_header *header, uint64_t sequence);
 /* That number; UINT64_MAX when it does not pass its check. */
 uint64_t kept_dumped(const struct kept_header *header);
+/* Everything up to epoch `sequence` is in place. Before its slots are freed: then there may be no room to load it again. */
+void kept_note_placed(struct kept_header *header, uint64_t sequence);
+/* That number; 0 when it does not pass its check. */
+uint64_t kept_placed(const struct kept_header *header);
 
 /* The slot's `kept` anew, after a change. */
 /*@ requires index < buffer->slot_count && \valid(buffer->slot + index) && \valid_read(buffer); // for Frama-C (tests/proof)

@@ -121,19 +121,22 @@ static void note_halves(struct engine *engine, uint64_t identity, uint64_t halve
     journal->told = journal->placed;
 }
 
-/* After a restart of RapiLog, its memory has all of an epoch that was not known to be in the dump area: it is left out here. In
- * mode held that means that it is voided. */
+/* After a restart of RapiLog, its memory knows more than the dump area says: an epoch that was not known to be there is in memory as a
+ * whole, and one that is in place may have no room any more. Both are left out; in mode held that means that they are voided. */
 static void note_pending(struct engine *engine, const uint64_t halves[2])
 {
     struct journal *journal = &engine->journal;
+    uint64_t in_place = journal->survived ? kept_placed(engine->setup.kept) : 0;
     uint32_t older = 1;
+    if (engine->setup.ordered && in_place > journal->placed)
+        journal->placed = journal->sequence = in_place;
     if (halves[0] < halves[1])
         older = 0;
     for (uint32_t i = 0; i < 2; i++) {
         uint64_t sequence = halves[i == 0 ? older : 1 - older];
-        if (sequence <= journal->placed)
+        if (sequence <= journal->told)
             continue;
-        if (!journal->survived || sequence <= journal->dumped)
+        if (!journal->survived || (sequence > in_place && sequence <= journal->dumped))
             journal->pending[journal->pending_count++] = sequence;
         else if (!engine->setup.ordered)
             journal->to_void = sequence;
@@ -236,6 +239,16 @@ static void unload(struct engine *engine)
         buffer_unload(&engine->buffer, number);
 }
 
+static const char no_room[] = "RapiLog's memory is too small for what it holds. Give it as "
+                              "much as it had when that was written";
+
+/* Leaving out what may be complete would lose it. */
+static void refuse_for_room(struct engine *engine)
+{
+    unload(engine);
+    refuse(engine, no_room);
+}
+
 /* The epoch that is being loaded is not complete. */
 static void give_up(struct engine *engine, const char *why)
 {
@@ -278,7 +291,7 @@ static const char *load_entry(struct engine *engine, const struct dump_entry *en
         return "a sector is named twice";
     uint32_t index = buffer_load(&engine->buffer, entry->volume, entry->block, entry->valid);
     if (index == BUFFER_NONE)
-        return "RapiLog's memory is too small for it";
+        return no_room;
     /* Marks the slot as one of this epoch; no write is waited for. */
     engine->buffer.slot[index].first_write = journal->loading + 1u;
     engine->setup.journal_order[journal->entries++] = index;
@@ -305,6 +318,10 @@ static void step_loading_list(struct engine *engine)
     uint32_t before = journal->entries;
     for (uint32_t i = 0; i < journal->list.entries && wrong == NULL; i++)
         wrong = load_entry(engine, &journal->list.entry[i]);
+    if (wrong == no_room) {
+        refuse_for_room(engine);
+        return;
+    }
     if (wrong != NULL) {
         give_up(engine, wrong);
         return;

@@ -128,7 +128,8 @@ void ordered_start(bool hold, enum kept_past past)
         .journal_order = own.order,
         .gauges = &gauges,
     };
-    engine_init(&engine, &setup, own.slot, WORLD_SLOTS, own.bucket, BUCKETS, own.data);
+    engine_init(&engine, &setup, own.slot, scenario->slots != 0 ? scenario->slots : WORLD_SLOTS,
+                own.bucket, BUCKETS, own.data);
     engine_restore(&engine, past);
     if (world.ended)
         parts_tell_end(scenario->drain);
@@ -237,7 +238,7 @@ static bool may_write(void)
     for (uint32_t i = 0; i < world.next && scenario->restarts + scenario->resets > 0; i++)
         if (!own.done[i] && overlap(&scenario->write[i], &scenario->write[world.next]))
             return false;
-    return true;
+    return scenario->slots == 0 || world.next == 0 || own.done[world.next - 1];
 }
 
 uint32_t world_choices(struct world_choice choices[WORLD_CHOICES])

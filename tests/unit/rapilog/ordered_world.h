@@ -40,6 +40,9 @@ struct world_scenario {
     uint32_t restarts;  /* RapiLog may be restarted that often */
     uint32_t resets;    /* the machine may be reset that often, keeping its memory */
     bool without_dump;  /* held only: there is no dump area */
+    uint32_t
+        slots; /* of the buffer, for a client that waits for each answer: a write that finds no room would be overtaken by one
+                         * that does; 0: WORLD_SLOTS, enough for all */
 };
 
 /* States of the disk from which an engine was started, so far. */
