@@ -16,7 +16,7 @@ MODES = ('plain', 'through', 'held', 'held ordered')
 MODE_CHANCE = {'plain': 1, 'through': 2, 'held': 8, 'held ordered': 6}
 ABSENT_MODES = {}  # mode to the reason why it cannot be tried
 MEMORY = (1, 2, 8)  # MiB, RapiLog's; the smaller, the more often writes must wait for space
-MEASURING = 2000  # ms: RapiLog measures a slow disk for longer than a second when it starts; killed as often as that, it would never serve anybody
+STARTING = 5000  # ms: see give_time()
 BREAKS = ('no-drain', 'lying-flush', 'short-hold-up')
 
 
@@ -103,10 +103,17 @@ class Plan:
         setting.workload = self.wanted.workload or pick(chance, CHANCE)
         setting.driver = self.wanted.driver or setting.driver
         setting.disk = self.wanted.disk or chance.choice(DISKS)
-        setting.kill_every += MEASURING if setting.disk == '7200rpm' else 0
+        self.give_time(setting)
         if self.wanted.broken:
             self.break_it(setting, chance)
         return setting, WORKLOADS[setting.workload](chance), chance
+
+    def give_time(self, setting):
+        """RapiLog begins to put in place what is in the dump area again after each restart, and on a slow disk only a small memory's contents
+        get there before the next one."""
+        if setting.disk == '7200rpm' and FAULTS[setting.fault].victim == 'rapilog':
+            setting.kill_every += STARTING
+            setting.memory = min(MEMORY)
 
     def break_it(self, setting, chance):
         how = self.wanted.broken if self.wanted.broken in BREAKS else chance.choice(BREAKS)
