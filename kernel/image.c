@@ -8,6 +8,8 @@
  */
 #include "image_parts.h"
 
+#define REBUILD "build it again with `quoll build`"
+
 bool image_wrong(struct checker *check, const char *record, uint32_t index, const char *name,
                  const char *what)
 {

@@ -16,7 +16,6 @@
 #include "image.h"
 #include <quoll/text.h>
 
-#define REBUILD "build it again with `quoll build`"
 #define ADDRESS_LIMIT (UINT64_C(1) << 39) /* what stage 2 can map */
 
 struct checker {

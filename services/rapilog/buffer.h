@@ -127,11 +127,10 @@ struct buffer_volume {
     struct buffer_epoch writing;
     struct buffer_epoch flushing;
     bool is_dumping, is_writing, is_flushing;
-    bool
-        is_in_place; /* the flushing epoch is on stable storage; it stays until all of the domain's is */
-    uint64_t epochs; /* sealed so far */
-    uint64_t writes; /* number of the newest write */
-    uint32_t slots;  /* in use */
+    bool is_in_place; /* the flushing epoch: flushed; it stays until all of the domain's is */
+    uint64_t epochs;  /* sealed so far */
+    uint64_t writes;  /* number of the newest write */
+    uint32_t slots;   /* in use */
     uint32_t promised_slots;
 };
 
@@ -232,12 +231,14 @@ bool buffer_seal_for_dump(struct buffer *buffer, uint32_t volume, uint64_t numbe
 void buffer_dumped(struct buffer *buffer, uint32_t volume);
 /* The dumping epoch, if any, becomes the writing one; there is neither a writing nor a flushing one. */
 void buffer_place(struct buffer *buffer, uint32_t volume);
+/* The other way round, before anything of it has been issued. */
+void buffer_unplace(struct buffer *buffer, uint32_t volume);
 /* Whether the disk refused a part of the flushing epoch in place. */
 bool buffer_place_refused(const struct buffer *buffer, uint32_t volume);
 /* The flushing epoch becomes the writing one again, all of it. */
 void buffer_place_again(struct buffer *buffer, uint32_t volume);
 /* The flushing epoch is on stable storage: nothing takes it back; buffer_flush_end() is called when all of the domain's are. */
-void buffer_in_place(struct buffer *buffer, uint32_t volume);
+void buffer_note_in_place(struct buffer *buffer, uint32_t volume);
 /* Nothing of the volume is on its way in place. */
 bool buffer_placed(const struct buffer *buffer, uint32_t volume);
 /* From the dump area: a slot of the volume's dumping epoch, promised, newer than all others of its block that are in the buffer

@@ -8,6 +8,8 @@
  * When mains is lost there is no time for a FLUSH in between: what is still open joins the epoch that has just been
  * written, and one FLUSH ends it. A drain is over for a volume when nothing promised is left and a FLUSH that was begun
  * after the request for it has been answered.
+ *
+ * An epoch that comes from the dump area ends when all volumes have it in place (journal.h, ROOM).
  */
 #include "engine.h"
 
@@ -286,7 +288,7 @@ void drain_flush_done(struct engine *engine, struct engine_volume *volume, bool 
     }
     bool placing = journal_is_placing(engine);
     if (placing)
-        buffer_in_place(&engine->buffer, number);
+        buffer_note_in_place(&engine->buffer, number);
     if (placing || end_epoch(engine, volume, ok)) {
         rate_follow(&volume->rate, slots, heads, epoch_time(volume, now));
         epoch_accepted(engine, volume);

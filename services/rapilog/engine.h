@@ -3,7 +3,7 @@
  *
  * It is a state machine without clock or threads: the service (rapilog.c) feeds it requests, disk completions and
  * signals, then calls engine_step(), which does everything that can be done and tells when it wants to be
- * called again at the latest. What it wants from the world it asks through the four engine_port functions below, which
+ * called again at the latest. What it wants from the world it asks through the engine_port functions below, which
  * the service implements on block links, and the tests on a simulated disk. Hence every interleaving can be replayed.
  *
  * WHEN A WRITE IS ACKNOWLEDGED. Every write goes into the buffer (buffer.h) and drains from there. A volume is

@@ -163,6 +163,16 @@ void buffer_place(struct buffer *buffer, uint32_t volume)
     v->is_dumping = false;
 }
 
+void buffer_unplace(struct buffer *buffer, uint32_t volume)
+{
+    struct buffer_volume *v = &buffer->volume[volume];
+    if (!v->is_writing)
+        return;
+    v->dumping = v->writing;
+    v->is_dumping = true;
+    v->is_writing = false;
+}
+
 bool buffer_place_refused(const struct buffer *buffer, uint32_t volume)
 {
     const struct buffer_epoch *epoch = &buffer->volume[volume].flushing;
@@ -185,7 +195,7 @@ void buffer_place_again(struct buffer *buffer, uint32_t volume)
     v->is_flushing = false;
 }
 
-void buffer_in_place(struct buffer *buffer, uint32_t volume)
+void buffer_note_in_place(struct buffer *buffer, uint32_t volume)
 {
     buffer->volume[volume].is_in_place = true;
 }

@@ -410,6 +410,6 @@ void journal_mains_back(struct engine *engine)
                  journal->stage != JOURNAL_SUPER_WRITING &&
                  journal->stage != JOURNAL_SUPER_FLUSHING;
     journal->emergency = false;
-    journal->abandoned = begun;
+    journal->abandoned = journal->abandoned || begun;
     journal->gate = journal->gate || begun;
 }

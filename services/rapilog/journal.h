@@ -28,8 +28,8 @@
  * a later start would put old data over it.
  *
  * ROOM. What is pending in the dump area was in memory at one instant together with all that came later, because an epoch's slots stay
- * until all volumes have placed it and memory notes that (kept.h). So there is room for it at the next start; where there is
- * not, because somebody gave RapiLog less memory, the area is refused.
+ * until all volumes have placed it and memory notes that (kept.h); one that has all that was held needs no older one beside it. So
+ * there is room for it at the next start; where there is not, because somebody gave RapiLog less memory, the area is refused.
  *
  * START. Before any volume is served, what is pending in the dump area is loaded into the buffer, checked, and goes on from
  * there as if it had just been dumped: reads see it, placing goes on in the background (replay.c). A clean end waits for that
@@ -100,7 +100,8 @@ struct journal {
     bool unread;        /* ... when reading, which is repeated at retry_at */
     uint64_t since, retry_at, retry_after;
 
-    uint64_t pending[2]; /* numbers of the epochs to load, the older first */
+    uint64_t pending[2]; /* numbers of the epochs to load, the older first; */
+    bool alone;          /* the newer first, and the older only when that is not complete */
     uint32_t pending_count, loading;
     uint64_t to_void; /* held: an epoch that is not needed */
     bool survived;    /* RapiLog was restarted: memory has what is not in the dump area up to */
@@ -130,6 +131,9 @@ bool journal_orders(const struct engine *engine);
 bool journal_keeps_epochs(const struct engine *engine);
 /* Whether what is on its way in place is an epoch of the dump area. */
 bool journal_is_placing(const struct engine *engine);
+bool journal_all_placed(const struct engine *engine);
+/* Everything of the epoch that is placed is where it belongs, flushed; its slots are freed next. */
+void journal_note_in_place(struct engine *engine);
 /* Whether nothing may be written in place now. */
 bool journal_stops_placing(const struct engine *engine);
 /* Of the time to drain, what may be promised: without the part that placing may need. */
@@ -151,9 +155,6 @@ struct dump_super *journal_super(const struct engine *engine, uint32_t copy);
 /* Reads or writes whole blocks of the dump area; memory: within the engine's. Counts in in_flight. */
 void journal_send(struct engine *engine, uint32_t operation, uint64_t block, const void *memory,
                   uint32_t blocks);
-bool journal_all_placed(const struct engine *engine);
-/* Everything of the epoch that is placed is where it belongs, flushed; its slots are freed next. */
-void journal_note_in_place(struct engine *engine);
 /* The list of the next epoch: all that is in the buffer (mode held), or what has just been sealed. `entries` was 0. */
 void dumping_list_everything(struct engine *engine);
 void dumping_list_domain(struct engine *engine);

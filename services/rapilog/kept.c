@@ -24,7 +24,7 @@ static uint64_t mixed(uint64_t value)
 
 static uint64_t sum_of(const struct kept_header *header)
 {
-    return mixed(header->magic ^ mixed(header->layout ^ mixed(header->lives)));
+    return mixed(header->magic ^ mixed(header->layout));
 }
 
 bool kept_header_sound(const struct kept_header *header, uint64_t layout)
@@ -35,10 +35,10 @@ bool kept_header_sound(const struct kept_header *header, uint64_t layout)
 
 void kept_header_write(struct kept_header *header, uint64_t layout)
 {
-    uint64_t lives = kept_header_sound(header, layout) ? header->lives + 1 : 1;
+    if (kept_header_sound(header, layout))
+        return; /* a life that ended between two stores would take all of it for nothing */
     header->magic = MAGIC;
     header->layout = layout;
-    header->lives = lives;
     header->sum = sum_of(header);
 }
 
@@ -161,15 +161,19 @@ static void take_hold(struct buffer *buffer, uint32_t index)
 {
     struct buffer_slot *slot = &buffer->slot[index];
     uint32_t what = (uint32_t)slot->kept;
-    *slot = (struct buffer_slot){
-        .block = slot->block,
-        .kept = slot->kept,
-        .first_write = 1,
-        .volume = (uint8_t)(what >> VOLUME_SHIFT & 0xf),
-        .state = BUFFER_FOUND,
-        .valid = promised_in(what),
-        .sum = slot->sum,
-    };
+    /* Its block, `kept` and checksum are never anything else than what they are, or a reset in between would refuse them. */
+    slot->first_write = 1;
+    slot->last_write = 0;
+    slot->volume = (uint8_t)(what >> VOLUME_SHIFT & 0xf);
+    slot->state = BUFFER_FOUND;
+    slot->valid = promised_in(what);
+    slot->promised = 0;
+    slot->todo = 0;
+    slot->failed = false;
+    slot->dumped = false;
+    slot->epoch = 0;
+    slot->head = false;
+    slot->unsummed = false;
     if (buffer->sums && slot->sum == 0)
         kept_unsum(buffer, index);
     buffer->slots++;

@@ -31,10 +31,9 @@
 struct kept_header { /* at the start of the region */
     uint64_t magic;
     uint64_t layout; /* whatever decides where in the region what is */
-    uint64_t lives;
-    uint64_t sum; /* of the above */
+    uint64_t sum;    /* of the above */
     /* Numbers of epochs, each with a checksum: */
-    uint64_t dumped; /* ordered domain: everything up to this one is in the dump area, flushed */
+    uint64_t dumped; /* everything up to this one is in the dump area, flushed */
     uint64_t placed; /* ... is in place, flushed, whether the dump area says so or not */
 };
 
@@ -42,7 +41,7 @@ struct kept_header { /* at the start of the region */
 bool kept_header_sound(const struct kept_header *header, uint64_t layout);
 /* What is there is going to be forgotten: a life that ends in the middle of that must not leave a part as the whole. */
 void kept_header_void(struct kept_header *header);
-/* The next life begins. Only when no slot has a `kept` that does not count. */
+/* From now on the region is that of an earlier life. Only when no slot has a `kept` that does not count. */
 void kept_header_write(struct kept_header *header, uint64_t layout);
 
 /* Until the dump area has been read: whatever is there is from before this memory's first life, which knows no number of it. */

@@ -100,20 +100,25 @@ static bool newest_super(struct engine *engine, struct dump_super *newest)
     return any;
 }
 
-/* What the superblock and the halves' first descriptors tell about where things stand. A newest number of its own per half: which
- * epoch is there, as far as one can see, or 0. */
-static void note_halves(struct engine *engine, uint64_t identity, uint64_t halves[2])
+/* Which epoch is there, as far as its first descriptor tells. */
+struct half {
+    uint64_t sequence; /* 0: none */
+    bool whole;
+};
+
+/* What the superblock and the halves' first descriptors tell about where things stand. */
+static void note_halves(struct engine *engine, uint64_t identity, struct half halves[2])
 {
     struct journal *journal = &engine->journal;
     for (uint32_t i = 0; i < 2; i++) {
         journal->list = *journal_descriptor(engine, i);
         dump_copied(&journal->list);
         const struct dump_descriptor *first = &journal->list;
-        halves[i] = 0;
+        halves[i] = (struct half){0};
         if (!dump_descriptor_sound(first) || first->identity != identity || first->chunk != 0 ||
             first->sequence % 2 != i)
             continue;
-        halves[i] = first->sequence;
+        halves[i] = (struct half){first->sequence, first->whole == 1};
         if (first->placed > journal->placed)
             journal->placed = first->placed;
     }
@@ -123,23 +128,26 @@ static void note_halves(struct engine *engine, uint64_t identity, uint64_t halve
 
 /* After a restart of RapiLog, its memory knows more than the dump area says: an epoch that was not known to be there is in memory as a
  * whole, and one that is in place may have no room any more. Both are left out; in mode held that means that they are voided. */
-static void note_pending(struct engine *engine, const uint64_t halves[2])
+static void note_pending(struct engine *engine, const struct half halves[2])
 {
     struct journal *journal = &engine->journal;
     uint64_t in_place = journal->survived ? kept_placed(engine->setup.kept) : 0;
-    uint32_t older = 1;
+    uint32_t older = halves[0].sequence < halves[1].sequence ? 0 : 1;
     if (engine->setup.ordered && in_place > journal->placed)
         journal->placed = journal->sequence = in_place;
-    if (halves[0] < halves[1])
-        older = 0;
     for (uint32_t i = 0; i < 2; i++) {
-        uint64_t sequence = halves[i == 0 ? older : 1 - older];
+        uint64_t sequence = halves[i == 0 ? older : 1 - older].sequence;
         if (sequence <= journal->told)
             continue;
         if (!journal->survived || (sequence > in_place && sequence <= journal->dumped))
             journal->pending[journal->pending_count++] = sequence;
         else if (!engine->setup.ordered)
             journal->to_void = sequence;
+    }
+    journal->alone = journal->pending_count == 2 && halves[1 - older].whole;
+    if (journal->alone) {
+        journal->pending[1] = journal->pending[0];
+        journal->pending[0] = halves[1 - older].sequence;
     }
 }
 
@@ -149,7 +157,7 @@ static void judge(struct engine *engine)
 {
     struct journal *journal = &engine->journal;
     struct dump_super super = {0};
-    uint64_t halves[2];
+    struct half halves[2];
     bool known = newest_super(engine, &super);
     if (!known && !(all_zero(journal_super(engine, 0)) && all_zero(journal_super(engine, 1)))) {
         refuse(engine, "the partition holds something else. Is its label the right one? If so, "
@@ -168,7 +176,7 @@ static void judge(struct engine *engine)
                        "data");
         return;
     }
-    journal->super_due = !ours;
+    journal->super_due = !ours || journal->placed > journal->told;
     begin_load(engine);
 }
 
@@ -196,6 +204,8 @@ static void end_load(struct engine *engine)
     for (uint32_t number = 0; number < engine->setup.volume_count; number++)
         any = any || engine->buffer.volume[number].is_dumping;
     journal->stage = any ? JOURNAL_DUMPED : JOURNAL_IDLE;
+    /* Before `to_void` counts: what is voided is in memory, and the next life must not look for it there. */
+    kept_note_dumped(engine->setup.kept, journal->sequence);
     if (journal->to_void > journal->sequence)
         journal->sequence = journal->to_void;
     journal->gate =
@@ -204,7 +214,6 @@ static void end_load(struct engine *engine)
         journal->placed = journal->to_void;
         journal->super_due = true;
     }
-    kept_note_dumped(engine->setup.kept, journal->sequence);
     serve_all(engine);
 }
 
@@ -239,14 +248,16 @@ static void unload(struct engine *engine)
         buffer_unload(&engine->buffer, number);
 }
 
-static const char no_room[] = "RapiLog's memory is too small for what it holds. Give it as "
-                              "much as it had when that was written";
-
 /* Leaving out what may be complete would lose it. */
 static void refuse_for_room(struct engine *engine)
 {
     unload(engine);
-    refuse(engine, no_room);
+    for (uint32_t number = 0; number < engine->setup.volume_count; number++)
+        buffer_unplace(&engine->buffer, number);
+    unload(engine);
+    refuse(engine,
+           "RapiLog's memory is too small for what it holds. Give it as much as it had when "
+           "that was written");
 }
 
 /* The epoch that is being loaded is not complete. */
@@ -256,7 +267,7 @@ static void give_up(struct engine *engine, const char *why)
     unload(engine);
     quoll_log("dump area: epoch %lu is not complete (%s); it is left out",
               (unsigned long)journal->pending[journal->loading], why);
-    if (journal->loading + 1 < journal->pending_count)
+    if (!journal->alone && journal->loading + 1 < journal->pending_count)
         journal->damaged = true;
     journal->loading++;
     begin_load(engine);
@@ -291,7 +302,7 @@ static const char *load_entry(struct engine *engine, const struct dump_entry *en
         return "a sector is named twice";
     uint32_t index = buffer_load(&engine->buffer, entry->volume, entry->block, entry->valid);
     if (index == BUFFER_NONE)
-        return no_room;
+        return "it has more than it says";
     /* Marks the slot as one of this epoch; no write is waited for. */
     engine->buffer.slot[index].first_write = journal->loading + 1u;
     engine->setup.journal_order[journal->entries++] = index;
@@ -316,12 +327,12 @@ static void step_loading_list(struct engine *engine)
     struct journal *journal = &engine->journal;
     const char *wrong = !next_list(engine) ? "a descriptor is missing" : NULL;
     uint32_t before = journal->entries;
-    for (uint32_t i = 0; i < journal->list.entries && wrong == NULL; i++)
-        wrong = load_entry(engine, &journal->list.entry[i]);
-    if (wrong == no_room) {
+    if (wrong == NULL && engine->buffer.slots + journal->list.entries > engine->buffer.slot_count) {
         refuse_for_room(engine);
         return;
     }
+    for (uint32_t i = 0; i < journal->list.entries && wrong == NULL; i++)
+        wrong = load_entry(engine, &journal->list.entry[i]);
     if (wrong != NULL) {
         give_up(engine, wrong);
         return;
@@ -371,6 +382,8 @@ static void loaded(struct engine *engine)
     }
     journal->recovered += (uint64_t)journal->entries * DUMP_BLOCK;
     journal->sequence = journal->pending[journal->loading++];
+    if (journal->alone)
+        journal->loading = journal->pending_count;
     if (journal->loading < journal->pending_count) {
         for (uint32_t number = 0; number < engine->setup.volume_count; number++)
             buffer_place(&engine->buffer, number);

@@ -1,8 +1,8 @@
 /*
  * The slots of RapiLog's buffer (buffer.h), for buffer.c and epochs.c: where they hang, and how they come and go.
  *
- * A slot in use is in the hash chain of its block, newest first, and in exactly one list: of open, failed, writing or
- * flushing ones. Heads, promised slots and slots in use are counted here and nowhere else.
+ * A slot in use is in the hash chain of its block, newest first, and in exactly one list: of open, failed, dumping,
+ * writing or flushing ones. Heads, promised slots and slots in use are counted here and nowhere else.
  */
 #ifndef RAPILOG_SLOTS_H
 #define RAPILOG_SLOTS_H

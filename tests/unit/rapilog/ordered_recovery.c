@@ -30,15 +30,38 @@ void ordered_read_all(uint8_t stamp[SECTORS])
 /* RapiLog is killed so often, each time after some commands that `when` decides. */
 static void be_killed(uint32_t kills, uint32_t when)
 {
-    for (; kills > 0; kills--, when /= 16) {
-        for (uint32_t commands = when % 16; commands > 0 && ordered_complete_first(); commands--)
+    for (; kills > 0; kills--, when /= 32) {
+        for (uint32_t commands = when % 32; commands > 0 && ordered_complete_first(); commands--)
             continue;
         ordered_begin_anew(false, KEPT_RESTARTED);
     }
 }
 
-/* Starts an engine on `image`, which is killed and restarted so often, and is lost after `commands` more commands; UINT32_MAX:
- * never, then all of it gets in place. `image` is then what is there. */
+/* Mains lost, and the power after so many commands more. */
+static void lose_mains(uint32_t commands)
+{
+    engine_mains(&engine);
+    parts_step();
+    while (commands > 0 && ordered_complete_first())
+        commands--;
+}
+
+/* Whatever was found: who writes now is answered. */
+static void write_once_more(void)
+{
+    const struct block_request request = {.count = 1, .operation = BLOCK_WRITE};
+    own.done[0] = false;
+    if (engine_can_take(&engine, 0))
+        engine_take(&engine, 0, &request, own.memory[0]);
+    parts_step();
+    while (!own.done[0] && ordered_complete_first())
+        continue;
+    if (!own.done[0])
+        trouble("after a power cut a write is never answered");
+}
+
+/* Starts an engine on `image`, which is killed and restarted so often, and is lost after `commands` more commands, or has lost its mains
+ * then (`when` is not 0); UINT32_MAX: never, then all of it gets in place. `image` is then what is there. */
 static void start_on_image(uint32_t kills, uint32_t when, uint32_t commands, uint8_t stamp[SECTORS])
 {
     parts_reset();
@@ -53,10 +76,14 @@ static void start_on_image(uint32_t kills, uint32_t when, uint32_t commands, uin
         ordered_read_all(stamp);
     while (commands > 0 && ordered_complete_first())
         commands--;
+    if (commands == 0 && when != 0)
+        lose_mains(when);
     if (commands > 0 && engine.buffer.slots > 0)
         trouble("after a power cut %u slots do not get in place", engine.buffer.slots);
     disk_flush(&world.disk, UINT32_MAX);
     memcpy(image, world.disk.durable, sizeof(image));
+    if (commands > 0)
+        write_once_more();
 }
 
 static void recover(const uint32_t left[DISK_PLACES], struct result *result)
@@ -64,7 +91,7 @@ static void recover(const uint32_t left[DISK_PLACES], struct result *result)
     uint8_t again[SECTORS] = {0};
     const uint64_t key = result->key;
     memcpy(image, left, sizeof(image));
-    start_on_image(0, 0, (uint32_t)(key >> 40) % 16, again);
+    start_on_image(0, (uint32_t)(key >> 36) % 16, (uint32_t)(key >> 40) % 16, again);
     start_on_image((uint32_t)(key >> 44) % 4, (uint32_t)(key >> 48), UINT32_MAX, result->stamp);
     for (uint32_t place = 0; place < SECTORS && world_trouble == NULL; place++)
         if (stamp_of_value(image[place]) != result->stamp[place])

@@ -247,6 +247,8 @@ uint32_t world_choices(struct world_choice choices[WORLD_CHOICES])
     if (may_write())
         choices[count++] = (struct world_choice){CHOICE_OPERATION, 0};
     count = parts_choices(choices, count, scenario->errors, scenario->returns);
+    if (scenario->stays_up && !world.ended && world.returns == scenario->returns)
+        count--; /* the end is the last of them */
     if (own.restarts < scenario->restarts)
         choices[count++] = (struct world_choice){CHOICE_RESTART, 0};
     if (own.resets < scenario->resets)

@@ -37,9 +37,11 @@ struct world_scenario {
     bool drain;         /* a clean end instead of loss of mains */
     uint32_t errors;    /* the disk may refuse that many writes and flushes */
     uint32_t returns;   /* the mains may come back that often */
-    uint32_t restarts;  /* RapiLog may be restarted that often */
-    uint32_t resets;    /* the machine may be reset that often, keeping its memory */
-    bool without_dump;  /* held only: there is no dump area */
+    bool
+        stays_up; /* they are lost as often as they come back, and in the end everything must be answered */
+    uint32_t restarts; /* RapiLog may be restarted that often */
+    uint32_t resets;   /* the machine may be reset that often, keeping its memory */
+    bool without_dump; /* held only: there is no dump area */
     uint32_t
         slots; /* of the buffer, for a client that waits for each answer: a write that finds no room would be overtaken by one
                          * that does; 0: WORLD_SLOTS, enough for all */
