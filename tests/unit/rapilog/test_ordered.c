@@ -22,25 +22,25 @@
 
 #include <cmocka.h>
 
-static void must_hold(const struct world_scenario *scenario)
+static void must_hold(const struct world_scenario *plan)
 {
     world_recoveries = 0;
-    world_begin(scenario, MISTAKE_NONE);
-    explore_must_hold(scenario->name);
+    world_begin(plan, MISTAKE_NONE);
+    explore_must_hold(plan->name);
     printf("        %lu different disks to start from\n", (unsigned long)world_recoveries);
 }
 
-static void must_be_found(const struct world_scenario *scenario, enum world_mistake mistake)
+static void must_be_found(const struct world_scenario *plan, enum world_mistake mistake)
 {
-    world_begin(scenario, mistake);
-    explore_must_find(scenario->name);
+    world_begin(plan, mistake);
+    explore_must_find(plan->name);
 }
 
 /* ---- Random walks: workloads too long for every order ---- */
 
 static struct world_scenario random_scenario(uint32_t seed)
 {
-    struct world_scenario scenario = {
+    struct world_scenario plan = {
         .name = "random walk",
         .writes = WORLD_OPERATIONS,
         .held = explore_choose(3) == 0,
@@ -52,16 +52,16 @@ static struct world_scenario random_scenario(uint32_t seed)
         .restarts = explore_choose(2) * explore_choose(8),
         .resets = explore_choose(2) * explore_choose(4),
     };
-    scenario.slots = seed % 2 != 0 ? 2 + seed / 2 % 3 : 0;
+    plan.slots = seed % 2 != 0 ? 2 + seed / 2 % 3 : 0;
     for (uint32_t i = 0; i < WORLD_OPERATIONS; i++) {
-        struct world_write *write = &scenario.write[i];
+        struct world_write *write = &plan.write[i];
         write->volume = explore_choose(WORLD_VOLUMES);
         write->count = 1 + explore_choose(3);
         write->sector = explore_choose(WORLD_SECTORS / 8) * 8 + explore_choose(6);
     }
-    if (scenario.drain)
-        scenario.returns = 0;
-    return scenario;
+    if (plan.drain)
+        plan.returns = 0;
+    return plan;
 }
 
 static void random_walks_keep_order_and_promise(void **state)
@@ -70,8 +70,8 @@ static void random_walks_keep_order_and_promise(void **state)
     world_recoveries = 0;
     for (uint32_t seed = 1; seed <= 600; seed++) {
         explore_seed(seed);
-        const struct world_scenario scenario = random_scenario(seed);
-        world_begin(&scenario, MISTAKE_NONE);
+        const struct world_scenario plan = random_scenario(seed);
+        world_begin(&plan, MISTAKE_NONE);
         const char *wrong = explore_walk(3);
         if (wrong != NULL)
             fail_msg("random walk with seed %u: %s", seed, wrong);
@@ -158,16 +158,16 @@ static void a_reset_of_the_machine_loses_nothing(void **state)
  * mains fail. */
 static void what_is_pending_finds_room_again(void **state)
 {
-    struct world_scenario scenario = {.name = "full",
-                                      .write = {{1, 0, 1}, {0, 0, 1}, {1, 8, 1}, {0, 8, 1}},
-                                      .writes = 4,
-                                      .slots = 2};
+    struct world_scenario plan = {.name = "full",
+                                  .write = {{1, 0, 1}, {0, 0, 1}, {1, 8, 1}, {0, 8, 1}},
+                                  .writes = 4,
+                                  .slots = 2};
     for (uint32_t seed = 1; seed <= 1000; seed++) {
         explore_seed(seed);
-        scenario.restarts = seed % 3;
-        scenario.returns = seed / 3 % 3;
-        scenario.held = scenario.slow_in_place = seed % 5 < 2;
-        world_begin(&scenario, MISTAKE_NONE);
+        plan.restarts = seed % 3;
+        plan.returns = seed / 3 % 3;
+        plan.held = plan.slow_in_place = seed % 5 < 2;
+        world_begin(&plan, MISTAKE_NONE);
         const char *wrong = explore_walk(5);
         if (wrong != NULL)
             fail_msg("full, random walk with seed %u: %s", seed, wrong);
@@ -177,17 +177,17 @@ static void what_is_pending_finds_room_again(void **state)
 /* Whatever happened on the way: a client that is there in the end is served. */
 static void after_the_mains_are_back_all_goes_on(void **state)
 {
-    struct world_scenario scenario = {.name = "goes on",
-                                      .write = {{1, 0, 1}, {0, 0, 1}, {1, 8, 1}, {0, 8, 1}},
-                                      .writes = 4,
-                                      .returns = 2,
-                                      .stays_up = true};
+    struct world_scenario plan = {.name = "goes on",
+                                  .write = {{1, 0, 1}, {0, 0, 1}, {1, 8, 1}, {0, 8, 1}},
+                                  .writes = 4,
+                                  .returns = 2,
+                                  .stays_up = true};
     for (uint32_t seed = 1; seed <= 2000; seed++) {
         explore_seed(seed);
-        scenario.restarts = seed / 2 % 3;
-        scenario.resets = seed % 2;
-        scenario.held = seed % 5 == 0;
-        world_begin(&scenario, MISTAKE_NONE);
+        plan.restarts = seed / 2 % 3;
+        plan.resets = seed % 2;
+        plan.held = seed % 5 == 0;
+        world_begin(&plan, MISTAKE_NONE);
         const char *wrong = explore_walk(50);
         if (wrong != NULL)
             fail_msg("goes on, random walk with seed %u: %s", seed, wrong);
@@ -234,12 +234,12 @@ static void all_must_be_answered(void)
 /* Two epochs are in place, and memory knows, but the dump area does not. */
 static void a_restart_before_the_superblock_goes_on(void **state)
 {
-    static const struct world_scenario scenario = {.write = {{1, 0, 1}, {0, 0, 1}, {1, 8, 1}},
-                                                   .writes = 3,
-                                                   .returns = 1,
-                                                   .restarts = 1,
-                                                   .errors = 1};
-    world_begin(&scenario, MISTAKE_NONE);
+    static const struct world_scenario plan = {.write = {{1, 0, 1}, {0, 0, 1}, {1, 8, 1}},
+                                               .writes = 3,
+                                               .returns = 1,
+                                               .restarts = 1,
+                                               .errors = 1};
+    world_begin(&plan, MISTAKE_NONE);
     happen(CHOICE_OPERATION);
     while (engine.journal.placing == 0)
         assert_true(ordered_complete_first());
@@ -258,15 +258,15 @@ static void a_restart_before_the_superblock_goes_on(void **state)
 /* The dump area has all that is in memory, and is to be voided: no life may take it from there. */
 static void two_restarts_before_a_dump_is_voided_find_room(void **state)
 {
-    static const struct world_scenario scenario = {.write = {{0, 0, 1}, {0, 8, 1}},
-                                                   .writes = 2,
-                                                   .held = true,
-                                                   .slow_in_place = true,
-                                                   .slots = 2,
-                                                   .returns = 1,
-                                                   .restarts = 2,
-                                                   .errors = 2};
-    world_begin(&scenario, MISTAKE_NONE);
+    static const struct world_scenario plan = {.write = {{0, 0, 1}, {0, 8, 1}},
+                                               .writes = 2,
+                                               .held = true,
+                                               .slow_in_place = true,
+                                               .slots = 2,
+                                               .returns = 1,
+                                               .restarts = 2,
+                                               .errors = 2};
+    world_begin(&plan, MISTAKE_NONE);
     happen(CHOICE_OPERATION);
     happen(CHOICE_OPERATION);
     happen(CHOICE_END);
