@@ -132,7 +132,7 @@ static void note_pending(struct engine *engine, const struct half halves[2])
 {
     struct journal *journal = &engine->journal;
     uint64_t in_place = journal->survived ? kept_placed(engine->setup.kept) : 0;
-    uint32_t older = halves[0].sequence < halves[1].sequence ? 0 : 1;
+    uint32_t older = halves[0].sequence < halves[1].sequence ? 0u : 1u;
     if (engine->setup.ordered && in_place > journal->placed)
         journal->placed = journal->sequence = in_place;
     for (uint32_t i = 0; i < 2; i++) {
