@@ -132,7 +132,9 @@ static void note_pending(struct engine *engine, const struct half halves[2])
 {
     struct journal *journal = &engine->journal;
     uint64_t in_place = journal->survived ? kept_placed(engine->setup.kept) : 0;
-    uint32_t older = halves[0].sequence < halves[1].sequence ? 0u : 1u;
+    uint32_t older = 1;
+    if (halves[0].sequence < halves[1].sequence)
+        older = 0;
     if (engine->setup.ordered && in_place > journal->placed)
         journal->placed = journal->sequence = in_place;
     for (uint32_t i = 0; i < 2; i++) {
