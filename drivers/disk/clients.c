@@ -4,6 +4,15 @@
 #include <quoll/quoll.h>
 #include <string.h>
 
+#define FORGIVEN_NS 3600000000000ull
+
+/* Between two tries, and how many of them there are to a line in the log: one in ten minutes. */
+#define TRY_AGAIN_NS 5000000000ull
+#define TRIES_TO_A_LINE 120u
+
+static uint64_t surviving_losses __attribute__((section(".surviving")));
+static bool was_ready __attribute__((section(".surviving")));
+
 void disk_clients_find(struct disk_clients *clients, const struct disk_config *config)
 {
     if (config->client_count > CONFIG_MAX_CLIENTS)
@@ -11,6 +20,7 @@ void disk_clients_find(struct disk_clients *clients, const struct disk_config *c
                    CONFIG_MAX_CLIENTS);
     clients->count = config->client_count;
     clients->share = BLOCK_RING_ENTRIES;
+    clients->losses = &surviving_losses;
     block_buffers_find(&clients->buffers);
     for (uint32_t i = 0; i < clients->count; i++)
         block_server_find(&clients->server[i], i, &clients->buffers, config->allowed_buffers[i]);
@@ -21,8 +31,25 @@ void disk_clients_ready(struct disk_clients *clients, const struct block_geometr
 {
     uint32_t share = commands / (clients->count > 0 ? clients->count : 1);
     clients->share = share > 0 ? share : 1;
+    was_ready = true;
     for (uint32_t i = 0; i < clients->count; i++)
         block_server_ready(&clients->server[i], geometry);
+}
+
+bool disk_try_again(const char *problem)
+{
+    static uint32_t tries;
+    uint64_t end = quoll_now() + quoll_ticks_from_ns(TRY_AGAIN_NS);
+    if (!was_ready)
+        return false;
+    if (tries++ % TRIES_TO_A_LINE == 0)
+        quoll_log("the disk cannot be used again yet: %s; trying every %u s", problem,
+                  (unsigned)(TRY_AGAIN_NS / 1000000000));
+    while (quoll_now() < end) {
+        quoll_timer_set(end);
+        (void)quoll_wait();
+    }
+    return true;
 }
 
 void disk_clients_failed(struct disk_clients *clients, const char *problem)
@@ -58,6 +85,14 @@ void disk_clients_complete(struct disk_clients *clients, uint32_t number, uint64
     block_server_complete(&clients->server[number], id, status);
 }
 
+void disk_clients_flushed(struct disk_clients *clients, uint32_t number, uint64_t id, uint64_t told,
+                          enum block_status status)
+{
+    struct block_server *server = &clients->server[number];
+    status = block_server_flushed(server, clients->losses, told, status);
+    block_server_complete(server, id, status);
+}
+
 void disk_clients_publish(struct disk_clients *clients)
 {
     for (uint32_t i = 0; i < clients->count; i++)
@@ -84,4 +119,15 @@ bool disk_same_geometry(const struct block_geometry *a, const struct block_geome
     return a->sectors == b->sectors && a->abilities == b->abilities &&
            a->physical_block == b->physical_block && a->max_sectors == b->max_sectors &&
            memcmp(a->name, b->name, sizeof(a->name)) == 0;
+}
+
+bool disk_may_reset(struct disk_resets *resets, uint64_t now)
+{
+    if (now - resets->last >= quoll_ticks_from_ns(FORGIVEN_NS))
+        resets->count = 0;
+    if (resets->count == DISK_MOST_RESETS)
+        return false;
+    resets->count++;
+    resets->last = now;
+    return true;
 }

@@ -17,7 +17,9 @@ enum memory_layout {
 #define IO_QUEUE 1u
 #define LARGEST_MDTS 16u
 #define POLL_NS 1000000u
-#define ADMIN_TIMEOUT_NS 10000000000u
+/* As long as any command (transfer.c): a disk may be busy with writing back its cache when its driver has fallen and begins anew,
+ * and what is given up then, RapiLog can never write. */
+#define ADMIN_TIMEOUT_NS 120000000000u
 #define SHORTEST_READY_NS 1000000000u
 
 _Static_assert(LISTS + CONTROLLER_DEPTH * CONTROLLER_LIST_BYTES <= NVME_QUEUES_BYTES,

@@ -6,9 +6,10 @@
  * it lies inside a buffer that its client may name.
  *
  * States: starting; working; broken. A controller that fails, does not answer in time or answers nonsense is reset and
- * given again what was in flight, a few times. When that does not help, or when it cannot be brought up at all, the driver is
- * broken: the controller is silenced, so that no buffer is touched any more, then everything in flight is
- * answered with BLOCK_GONE, the links say why, and so it stays.
+ * given again what was in flight, a few times in an hour, and each client's next FLUSH tells it that the cache may be lost. When
+ * that does not help, or when it cannot be brought up at all, the driver is broken: the controller is silenced, so that no buffer
+ * is touched any more, then everything in flight is answered with BLOCK_GONE, the links say why, and so it stays. A driver that
+ * begins anew, with a disk that has worked before, tries to bring it up until it works.
  *
  * An interrupt line that stays raised without a reason (another device on it, or QEMU's model after a reset with commands in
  * flight) would keep everything else from running: the driver then switches the interrupt off and polls.
@@ -26,7 +27,6 @@ static const struct pci_match nvme_devices = {.class_code = 0x010802u};
 #define DEVICE_QEMU_NVME 0x0010u
 #define WATCH_NS 1000000000u
 #define POLL_NS 200000u
-#define MOST_RESETS 4u
 #define MOST_IDLE_INTERRUPTS 256u /* in a row, with no completion from anywhere between them */
 
 static struct {
@@ -38,7 +38,7 @@ static struct {
     uint32_t interrupt;        /* handle */
     uint64_t interrupt_signal; /* 0: no interrupt yet */
     uint32_t idle_interrupts;
-    uint32_t resets;
+    struct disk_resets resets;
     uint64_t next_watch; /* ticks */
     bool working;
     bool polling;
@@ -63,6 +63,15 @@ static const char *start_again(void)
     return NULL;
 }
 
+static void answer(const struct transfer_result *result)
+{
+    if (result->flush)
+        disk_clients_flushed(&nvme.clients, result->client, result->id, result->told,
+                             result->status);
+    else
+        disk_clients_complete(&nvme.clients, result->client, result->id, result->status);
+}
+
 static void become_broken(const char *problem)
 {
     struct transfer_result result;
@@ -73,19 +82,18 @@ static void become_broken(const char *problem)
     if (!silent)
         quoll_log("the controller does not stop; its access to memory was taken away");
     while (transfer_abandon(&nvme.transfers, &result))
-        disk_clients_complete(&nvme.clients, result.client, result.id, result.status);
+        answer(&result);
     disk_clients_failed(&nvme.clients, problem);
 }
 
 static void recover(const char *problem)
 {
-    if (nvme.resets == MOST_RESETS) {
+    if (!disk_may_reset(&nvme.resets, quoll_now())) {
         become_broken(problem);
         return;
     }
-    nvme.resets++;
-    quoll_log("%s; it is reset (%u of %u), %u commands are given again", problem, nvme.resets,
-              MOST_RESETS, nvme.transfers.in_flight);
+    quoll_log("%s; it is reset (%u of %u), %u commands are given again", problem, nvme.resets.count,
+              DISK_MOST_RESETS, nvme.transfers.in_flight);
     const char *lasting = start_again();
     if (lasting != NULL)
         become_broken(lasting);
@@ -146,6 +154,8 @@ static void start(void)
     const struct disk_config *config = quoll_memory("config", sizeof(struct disk_config));
     disk_clients_find(&nvme.clients, config);
     const char *problem = start_device(config);
+    while (problem != NULL && disk_try_again(problem))
+        problem = start_device(config);
     if (problem != NULL) {
         quoll_log("the disk cannot be used: %s (controller %u)", problem, config->instance);
         disk_clients_failed(&nvme.clients, problem);
@@ -154,7 +164,7 @@ static void start(void)
     bool ignores_fua =
         nvme.device.vendor == VENDOR_REDHAT && nvme.device.device == DEVICE_QEMU_NVME;
     bool cached = (nvme.controller.geometry.abilities & BLOCK_VOLATILE_CACHE) != 0;
-    transfers_start(&nvme.transfers, &nvme.controller, &nvme.clients.buffers,
+    transfers_start(&nvme.transfers, &nvme.controller, &nvme.clients.buffers, nvme.clients.losses,
                     ignores_fua && cached);
     nvme.working = true;
     announce();
@@ -172,7 +182,7 @@ static void take_completions(void)
             break;
         nvme.idle_interrupts = 0;
         if (event == TRANSFER_DONE)
-            disk_clients_complete(&nvme.clients, result.client, result.id, result.status);
+            answer(&result);
         if (event == TRANSFER_NONSENSE) {
             recover("the NVMe controller answers what it was not asked");
             return;
@@ -193,7 +203,7 @@ static void begin(uint32_t number, const struct block_request *request)
     if (request->operation == BLOCK_FLUSH && !cached)
         disk_clients_complete(&nvme.clients, number, request->id, BLOCK_OK);
     else
-        transfer_begin(&nvme.transfers, number, request);
+        transfer_begin(&nvme.transfers, number, nvme.clients.server[number].told, request);
 }
 
 static void take_requests(void)

@@ -11,11 +11,12 @@
 #define LOGGED_ERRORS 16u
 
 void transfers_start(struct transfers *transfers, struct controller *controller,
-                     const struct block_buffers *buffers, bool flush_for_fua)
+                     const struct block_buffers *buffers, uint64_t *losses, bool flush_for_fua)
 {
     *transfers = (struct transfers){
         .controller = controller,
         .buffers = buffers,
+        .losses = losses,
         .flush_for_fua = flush_for_fua,
         .count = controller->io.depth - 1,
         .free_count = controller->io.depth - 1,
@@ -75,29 +76,30 @@ static struct nvme_command command_for(const struct transfers *transfers, uint32
     return command;
 }
 
-static void issue(struct transfers *transfers, uint32_t number, struct nvme_command command)
+static void issue(struct transfers *transfers, uint32_t number, const struct nvme_command *command)
 {
     struct transfer_slot *slot = &transfers->slot[number];
-    slot->command = command;
     slot->started = quoll_now();
     slot->late = false;
-    queue_put(&transfers->controller->io, &slot->command);
+    queue_put(&transfers->controller->io, command);
 }
 
-void transfer_begin(struct transfers *transfers, uint32_t client,
+void transfer_begin(struct transfers *transfers, uint32_t client, uint64_t told,
                     const struct block_request *request)
 {
     QUOLL_ASSERT(transfers->free_count > 0);
     uint32_t number = transfers->free[--transfers->free_count];
     bool fua = request->operation == BLOCK_WRITE && (request->flags & BLOCK_FUA) != 0;
     transfers->slot[number] = (struct transfer_slot){
+        .command = command_for(transfers, number, request),
         .id = request->id,
+        .losses = told,
         .client = (uint8_t)client,
         .in_flight = true,
         .then_flush = fua && transfers->flush_for_fua,
     };
     transfers->in_flight++;
-    issue(transfers, number, command_for(transfers, number, request));
+    issue(transfers, number, &transfers->slot[number].command);
 }
 
 static void release(struct transfers *transfers, uint32_t number)
@@ -131,8 +133,32 @@ static enum block_status status_of(struct transfers *transfers,
 static void flush_after_write(struct transfers *transfers, uint32_t number)
 {
     const struct block_request flush = {.operation = BLOCK_FLUSH};
-    transfers->slot[number].then_flush = false;
-    issue(transfers, number, command_for(transfers, number, &flush));
+    const struct nvme_command command = command_for(transfers, number, &flush);
+    transfers->slot[number].flushing = true;
+    transfers->slot[number].losses = *transfers->losses;
+    issue(transfers, number, &command);
+}
+
+/* The end of the flush behind a write. Another flush that failed meanwhile may have cost this write as well. */
+static enum block_status flushed_write(struct transfers *transfers, uint32_t number,
+                                       enum block_status status)
+{
+    if (status != BLOCK_OK)
+        (*transfers->losses)++;
+    else if (transfers->slot[number].losses != *transfers->losses)
+        return BLOCK_IO_ERROR;
+    return status;
+}
+
+static struct transfer_result result_of(const struct transfer_slot *slot, enum block_status status)
+{
+    return (struct transfer_result){
+        .id = slot->id,
+        .client = slot->client,
+        .status = status,
+        .flush = slot->command.opcode == NVME_FLUSH,
+        .told = slot->losses,
+    };
 }
 
 enum transfer_event transfer_next(struct transfers *transfers, struct transfer_result *result)
@@ -145,11 +171,13 @@ enum transfer_event transfer_next(struct transfers *transfers, struct transfer_r
         return TRANSFER_NONSENSE;
     struct transfer_slot *slot = &transfers->slot[number];
     enum block_status status = status_of(transfers, &completion);
-    if (status == BLOCK_OK && slot->then_flush) {
+    if (status == BLOCK_OK && slot->then_flush && !slot->flushing) {
         flush_after_write(transfers, number);
         return TRANSFER_GOES_ON;
     }
-    *result = (struct transfer_result){.id = slot->id, .client = slot->client, .status = status};
+    if (slot->flushing)
+        status = flushed_write(transfers, number, status);
+    *result = result_of(slot, status);
     release(transfers, number);
     return TRANSFER_DONE;
 }
@@ -177,9 +205,12 @@ bool transfers_overdue(struct transfers *transfers)
 
 void transfers_reissue(struct transfers *transfers)
 {
+    (*transfers->losses)++;
     for (uint32_t i = 0; i < transfers->count; i++) {
-        if (transfers->slot[i].in_flight)
-            issue(transfers, i, transfers->slot[i].command);
+        struct transfer_slot *slot = &transfers->slot[i];
+        slot->flushing = false;
+        if (slot->in_flight)
+            issue(transfers, i, &slot->command);
     }
 }
 
@@ -189,7 +220,7 @@ bool transfer_abandon(struct transfers *transfers, struct transfer_result *resul
         const struct transfer_slot *slot = &transfers->slot[i];
         if (!slot->in_flight)
             continue;
-        *result = (struct transfer_result){slot->id, slot->client, BLOCK_GONE};
+        *result = result_of(slot, BLOCK_GONE);
         release(transfers, i);
         return true;
     }

@@ -5,6 +5,7 @@
  * write that must be on stable storage can take two commands in one slot (write, then flush) where the controller
  * does not honour FUA. Commands are kept until they are answered, so that after a reset of the controller they can
  * be given to it once more: reads, writes and flushes may be repeated as long as nobody was told that they are done.
+ * Of such a write both commands, as a controller that had to be reset may have lost what was in its cache.
  */
 #ifndef NVME_TRANSFER_H
 #define NVME_TRANSFER_H
@@ -12,18 +13,21 @@
 #include "controller.h"
 
 struct transfer_slot {
-    struct nvme_command command;
-    uint64_t id;      /* the client's */
-    uint64_t started; /* ticks */
+    struct nvme_command command; /* the first one */
+    uint64_t id;                 /* the client's */
+    uint64_t started;            /* ticks */
+    uint64_t losses; /* of the cache: those that a FLUSH's client was told, or at a write's flush */
     uint8_t client;
     bool in_flight;
     bool then_flush; /* a flush follows when the write is done */
+    bool flushing;   /* that flush is what the controller has */
     bool late;       /* the log has said so */
 };
 
 struct transfers {
     struct controller *controller;
     const struct block_buffers *buffers;
+    uint64_t *losses;   /* of the disk's cache: block_server_flushed() */
     bool flush_for_fua; /* the controller is known to ignore FUA */
     uint32_t count;     /* slots that may be used: depth - 1 */
     uint32_t in_flight;
@@ -37,13 +41,15 @@ struct transfer_result {
     uint64_t id;
     uint32_t client;
     enum block_status status;
+    bool flush;    /* a client's own */
+    uint64_t told; /* then: as transfer_begin() was told */
 };
 
 void transfers_start(struct transfers *transfers, struct controller *controller,
-                     const struct block_buffers *buffers, bool flush_for_fua);
+                     const struct block_buffers *buffers, uint64_t *losses, bool flush_for_fua);
 bool transfers_full(const struct transfers *transfers);
-/* The request has passed block_server_check(); a slot is free. The queue's doorbell is the caller's. */
-void transfer_begin(struct transfers *transfers, uint32_t client,
+/* The request has passed block_server_check(); a slot is free. The queue's doorbell is the caller's. told: the server's. */
+void transfer_begin(struct transfers *transfers, uint32_t client, uint64_t told,
                     const struct block_request *request);
 
 enum transfer_event {
@@ -56,7 +62,8 @@ enum transfer_event transfer_next(struct transfers *transfers, struct transfer_r
 
 /* Some command has been in flight for too long. Says so in the log for one that is merely slow. */
 bool transfers_overdue(struct transfers *transfers);
-/* After the controller was started anew, with the same geometry: gives it all that is in flight. */
+/* After the controller has failed and was started anew, with the same geometry: counts its cache as lost, and gives it all that
+ * is in flight. */
 void transfers_reissue(struct transfers *transfers);
 /* After the controller was stopped: takes one slot out of flight, with BLOCK_GONE. False: there is none. */
 bool transfer_abandon(struct transfers *transfers, struct transfer_result *result);

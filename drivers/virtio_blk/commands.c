@@ -10,11 +10,12 @@
 #define LOGGED_ERRORS 16u
 
 void commands_start(struct commands *commands, struct device *device,
-                    const struct block_buffers *buffers)
+                    const struct block_buffers *buffers, uint64_t *losses)
 {
     *commands = (struct commands){
         .device = device,
         .buffers = buffers,
+        .losses = losses,
         .count = device->queue_size / DEVICE_CHAIN,
     };
 }
@@ -88,14 +89,19 @@ static void issue(struct commands *commands, uint32_t number)
     commands->unannounced = true;
 }
 
-void commands_begin(struct commands *commands, uint32_t client, const struct block_request *request)
+void commands_begin(struct commands *commands, uint32_t client, uint64_t told,
+                    const struct block_request *request)
 {
     uint32_t number = 0;
     while (number < commands->count && commands->command[number].in_flight)
         number++;
     QUOLL_ASSERT(number < commands->count);
-    commands->command[number] =
-        (struct command){.request = *request, .client = (uint8_t)client, .in_flight = true};
+    commands->command[number] = (struct command){
+        .request = *request,
+        .losses = told,
+        .client = (uint8_t)client,
+        .in_flight = true,
+    };
     commands->in_flight++;
     issue(commands, number);
 }
@@ -128,6 +134,28 @@ static void release(struct commands *commands, uint32_t number)
     commands->in_flight--;
 }
 
+/* The end of the flush behind a write. Another flush that failed meanwhile may have cost this write as well. */
+static enum block_status flushed_write(struct commands *commands, const struct command *command,
+                                       enum block_status status)
+{
+    if (status != BLOCK_OK)
+        (*commands->losses)++;
+    else if (command->losses != *commands->losses)
+        return BLOCK_IO_ERROR;
+    return status;
+}
+
+static struct command_result result_of(const struct command *command, enum block_status status)
+{
+    return (struct command_result){
+        .id = command->request.id,
+        .client = command->client,
+        .status = status,
+        .flush = command->request.operation == BLOCK_FLUSH,
+        .told = command->losses,
+    };
+}
+
 /* The number of an answered command; false when the device names none that is in flight. */
 static bool find_answered(const struct commands *commands, uint32_t *number)
 {
@@ -155,11 +183,14 @@ enum command_event commands_next(struct commands *commands, struct command_resul
                    (command->request.flags & BLOCK_FUA) != 0 && is_cached(commands);
     if (answer == ANSWER_OK && durable && !command->flushing) {
         command->flushing = true;
+        command->losses = *commands->losses;
         issue(commands, number);
         return COMMAND_GOES_ON;
     }
-    *result =
-        (struct command_result){command->request.id, command->client, status_of(commands, answer)};
+    enum block_status status = status_of(commands, answer);
+    if (command->flushing)
+        status = flushed_write(commands, command, status);
+    *result = result_of(command, status);
     release(commands, number);
     return COMMAND_DONE;
 }
@@ -176,9 +207,12 @@ bool commands_overdue(const struct commands *commands)
 void commands_again(struct commands *commands)
 {
     commands->available = commands->used = 0;
-    for (uint32_t i = 0; i < commands->count; i++)
+    (*commands->losses)++;
+    for (uint32_t i = 0; i < commands->count; i++) {
+        commands->command[i].flushing = false;
         if (commands->command[i].in_flight)
             issue(commands, i);
+    }
 }
 
 bool commands_abandon(struct commands *commands, struct command_result *result)
@@ -187,7 +221,7 @@ bool commands_abandon(struct commands *commands, struct command_result *result)
         const struct command *command = &commands->command[i];
         if (!command->in_flight)
             continue;
-        *result = (struct command_result){command->request.id, command->client, BLOCK_GONE};
+        *result = result_of(command, BLOCK_GONE);
         release(commands, i);
         return true;
     }

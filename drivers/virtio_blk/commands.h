@@ -3,7 +3,8 @@
  *
  * A command is free, or in flight for one client's request. The protocol has no FUA: a write that must be on stable
  * storage takes two commands in one slot, write and then flush, where the device has a cache. What was given to the device
- * is kept until it is answered, so that after a reset it can be given once more.
+ * is kept until it is answered, so that after a reset it can be given once more; of a durable write both commands, as a device
+ * that had to be reset may have lost what was in its cache.
  */
 #ifndef VIRTIO_BLK_COMMANDS_H
 #define VIRTIO_BLK_COMMANDS_H
@@ -13,6 +14,7 @@
 struct command {
     struct block_request request; /* with the client's id */
     uint64_t started;             /* ticks */
+    uint64_t losses; /* of the cache: those that a FLUSH's client was told, or at a write's flush */
     uint8_t client;
     bool in_flight;
     bool flushing; /* the second command of a durable write */
@@ -21,7 +23,8 @@ struct command {
 struct commands {
     struct device *device;
     const struct block_buffers *buffers;
-    uint32_t count; /* that may be used */
+    uint64_t *losses; /* of the disk's cache: block_server_flushed() */
+    uint32_t count;   /* that may be used */
     uint32_t in_flight;
     uint16_t available; /* given to the device so far, modulo 2^16 */
     uint16_t used;      /* taken back so far */
@@ -34,6 +37,8 @@ struct command_result {
     uint64_t id;
     uint32_t client;
     enum block_status status;
+    bool flush;    /* a client's own */
+    uint64_t told; /* then: as commands_begin() was told */
 };
 
 enum command_event {
@@ -44,17 +49,18 @@ enum command_event {
 };
 
 void commands_start(struct commands *commands, struct device *device,
-                    const struct block_buffers *buffers);
+                    const struct block_buffers *buffers, uint64_t *losses);
 bool commands_full(const struct commands *commands);
-/* The request has passed block_server_check(); there is room. */
-void commands_begin(struct commands *commands, uint32_t client,
+/* The request has passed block_server_check(); there is room. told: the server's. */
+void commands_begin(struct commands *commands, uint32_t client, uint64_t told,
                     const struct block_request *request);
 /* Tells the device of what was begun. */
 void commands_announce(struct commands *commands);
 enum command_event commands_next(struct commands *commands, struct command_result *result);
 /* Some command has been in flight for longer than any disk takes. */
 bool commands_overdue(const struct commands *commands);
-/* After the device was started anew, with the same geometry: gives it all that is in flight. */
+/* After the device has failed and was started anew, with the same geometry: counts its cache as lost, and gives it all that is
+ * in flight. */
 void commands_again(struct commands *commands);
 /* After the device was stopped: takes one out of flight, with BLOCK_GONE. False: there is none. */
 bool commands_abandon(struct commands *commands, struct command_result *result);

@@ -4,7 +4,9 @@
 #include <quoll/quoll.h>
 #include <string.h>
 
-#define RESET_TIMEOUT_NS 1000000000u
+/* As long as any command (commands.c): a device waits for what it has begun, and a disk may be busy with that when its driver has
+ * fallen and begins anew. What is given up then, RapiLog can never write. */
+#define RESET_TIMEOUT_NS 120000000000u
 #define POLL_NS 1000000u
 #define SMALLEST_QUEUE 4u
 #define MOST_ATTEMPTS 100u

@@ -6,16 +6,18 @@
  * buffer that its client may name.
  *
  * States: starting; working; broken. A device that asks for a reset, does not answer in time or answers nonsense is reset
- * and given again what was in flight, a few times. When that does not help, or when it cannot be brought up at all, the driver
- * is broken: the device is silenced, everything in flight is answered with BLOCK_GONE, the links say why, and so it stays.
+ * and given again what was in flight, a few times in an hour, and each client's next FLUSH tells it that the cache may be
+ * lost. When that does not help, or when it cannot be brought up at all, the driver is broken: the device is silenced,
+ * everything in flight is answered with BLOCK_GONE, the links say why, and so it stays. A driver that begins anew, with a disk
+ * that has worked before, tries to bring it up until it works.
  */
 #include "../disk/clients.h"
 #include "../pci/pci.h"
 #include "commands.h"
 #include <quoll/quoll.h>
+#include <string.h>
 
 #define WATCH_NS 1000000000u
-#define MOST_RESETS 4u
 #define REGISTER_BARS 6u
 
 static const struct pci_match virtio_disks = {.id = VIRTIO_PCI_BLOCK_ID};
@@ -29,12 +31,21 @@ static struct {
     struct disk_clients clients;
     uint32_t interrupt;        /* handle */
     uint64_t interrupt_signal; /* 0: no interrupt yet */
-    uint32_t resets;
+    struct disk_resets resets;
     bool working;
     bool timer_runs;
 } disk;
 
 /* ---- Breaking and recovering ---- */
+
+static void answer(const struct command_result *result)
+{
+    if (result->flush)
+        disk_clients_flushed(&disk.clients, result->client, result->id, result->told,
+                             result->status);
+    else
+        disk_clients_complete(&disk.clients, result->client, result->id, result->status);
+}
 
 static void become_broken(const char *problem)
 {
@@ -45,7 +56,7 @@ static void become_broken(const char *problem)
         quoll_log("the device does not stop; its access to memory is taken away");
     pci_bus_master(&disk.pci, false);
     while (commands_abandon(&disk.commands, &result))
-        disk_clients_complete(&disk.clients, result.client, result.id, result.status);
+        answer(&result);
     disk_clients_failed(&disk.clients, problem);
 }
 
@@ -67,13 +78,12 @@ static const char *start_again(void)
 
 static void recover(const char *problem)
 {
-    if (disk.resets == MOST_RESETS) {
+    if (!disk_may_reset(&disk.resets, quoll_now())) {
         become_broken(problem);
         return;
     }
-    disk.resets++;
-    quoll_log("%s; it is reset (%u of %u), %u commands are given again", problem, disk.resets,
-              MOST_RESETS, disk.commands.in_flight);
+    quoll_log("%s; it is reset (%u of %u), %u commands are given again", problem, disk.resets.count,
+              DISK_MOST_RESETS, disk.commands.in_flight);
     const char *lasting = start_again();
     if (lasting != NULL)
         become_broken(lasting);
@@ -145,6 +155,7 @@ static const char *find_interrupt(void)
 /* NULL, or what prevents the use of the disk. */
 static const char *start_device(const struct disk_config *config)
 {
+    memset(disk.bar, 0, sizeof(disk.bar)); /* of a try that did not succeed */
     pci_host_find(&disk.host);
     if (!pci_find(&disk.host, &virtio_disks, config->instance, &disk.pci))
         return "there is no such virtio disk on this machine";
@@ -167,13 +178,15 @@ static void start(void)
     const struct disk_config *config = quoll_memory("config", sizeof(struct disk_config));
     disk_clients_find(&disk.clients, config);
     const char *problem = start_device(config);
+    while (problem != NULL && disk_try_again(problem))
+        problem = start_device(config);
     if (problem != NULL) {
         quoll_log("the disk cannot be used: %s (device %u)", problem, config->instance);
         disk_clients_failed(&disk.clients, problem);
         return;
     }
     const struct block_geometry *geometry = &disk.device.geometry;
-    commands_start(&disk.commands, &disk.device, &disk.clients.buffers);
+    commands_start(&disk.commands, &disk.device, &disk.clients.buffers, disk.clients.losses);
     disk.working = true;
     quoll_log("%02x:%02x.%u \"%s\": %lu MiB, %u commands at a time, %s cache", disk.pci.bus,
               disk.pci.slot, disk.pci.function, geometry->name,
@@ -192,7 +205,7 @@ static void take_completions(void)
         if (event == COMMAND_NOTHING)
             return;
         if (event == COMMAND_DONE)
-            disk_clients_complete(&disk.clients, result.client, result.id, result.status);
+            answer(&result);
         if (event == COMMAND_NONSENSE) {
             recover("the virtio device answers what it was not asked");
             return;
@@ -212,7 +225,7 @@ static void begin(uint32_t number, const struct block_request *request)
     if (request->operation == BLOCK_FLUSH && !cached)
         disk_clients_complete(&disk.clients, number, request->id, BLOCK_OK);
     else
-        commands_begin(&disk.commands, number, request);
+        commands_begin(&disk.commands, number, disk.clients.server[number].told, request);
 }
 
 static void take_requests(void)

@@ -14,6 +14,10 @@
  * A write with BLOCK_FUA completes when that write is on stable storage. A server that cannot do this
  * does not set BLOCK_CAN_FLUSH, and a description that needs it is refused.
  *
+ * A disk whose FLUSH fails may have dropped whatever it had in its cache, of any client; so may one that had to be reset because it
+ * had failed. Each client is told by an error of its own: of its FLUSHes in flight at that time, or of the next ones until
+ * the first of them is answered. After an error of FLUSH nothing that was written since the last good one can be relied on.
+ *
  * A server sets the header's geometry and then `state` to READY (store-release); a client waits for that. The
  * server raises the client's signal on that occasion as well. FAILED: the disk cannot be used; `reason` tells why.
  *
@@ -34,7 +38,7 @@
  *
  * FLUSH keeps its promise across a server's restart, because drivers reset their device, and a reset does not empty a device's
  * cache (only loss of power does): writes completed before it are still there for a FLUSH that is given again, or for the first
- * one afterwards.
+ * one afterwards. Where a cache was lost before, that first one fails: an error may have been told to nobody.
  */
 #ifndef QUOLL_BLOCK_H
 #define QUOLL_BLOCK_H

@@ -79,6 +79,7 @@ struct block_server {
     uint32_t life;        /* of this server */
     bool closing; /* the client has begun anew: answers are dropped until nothing is outstanding */
     uint64_t session; /* that is or was open; 0: none yet */
+    uint64_t told;    /* block_server_flushed(): losses that this session's client knows of */
 };
 
 /* Attaches to the link of client `number` named in the environment ("clientN"); stops the component when the
@@ -99,6 +100,11 @@ void block_server_failed(struct block_server *server, const char *reason);
 bool block_server_take(struct block_server *server, struct block_request *request);
 /* Answers a taken request; it reaches the client with the next publish. */
 void block_server_complete(struct block_server *server, uint64_t id, enum block_status status);
+/* What to answer a FLUSH of this server's client that the disk has answered with `status`. A server counts how often the disk
+ * may have lost what it had in its cache in *losses, which all its clients share and which outlives a restart; here a FLUSH that fails
+ * counts as one. told: of the server, when the FLUSH was taken. */
+enum block_status block_server_flushed(struct block_server *server, uint64_t *losses, uint64_t told,
+                                       enum block_status status);
 void block_server_publish(struct block_server *server);
 /* sleep: false when a request is waiting (then do not wait). */
 bool block_server_sleep(struct block_server *server);

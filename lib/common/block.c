@@ -205,6 +205,7 @@ static bool in_session(struct block_server *server)
     begin_ring(&server->requests, &server->link->requests.consumed);
     begin_ring(&server->completions, &server->link->completions.produced);
     server->session = session;
+    server->told = 0; /* an answer of the old session may have been dropped */
     server->closing = false;
     __atomic_store_n(&server->link->joined, session, __ATOMIC_SEQ_CST);
     signal_peer(server->channel);
@@ -236,6 +237,17 @@ void block_server_complete(struct block_server *server, uint64_t id, enum block_
     /* There was room when the request was taken. It can only be gone when the client moved its index back,
      * and then it does not get its answer. */
     (void)quoll_ring_put(&server->completions, &completion);
+}
+
+enum block_status block_server_flushed(struct block_server *server, uint64_t *losses, uint64_t told,
+                                       enum block_status status)
+{
+    if (status == BLOCK_OK && told == *losses)
+        return BLOCK_OK;
+    if (status != BLOCK_OK)
+        (*losses)++;
+    server->told = *losses;
+    return status != BLOCK_OK ? status : BLOCK_IO_ERROR;
 }
 
 void block_server_publish(struct block_server *server)

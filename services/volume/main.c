@@ -3,13 +3,16 @@
  *
  * A client whose label is not there, is there twice, or overlaps what an earlier client has, gets a link that has FAILED with
  * the reason; the log tells which labels there are and what to do. The others work. Labels are looked up
- * once, at start-up.
+ * once, at start-up. A service that begins anew does that until it can, as its clients may rely on what they have written.
  */
 #include "volume.h"
 #include <quoll/quoll.h>
 #include <string.h>
 
+#define READ_AGAIN_NS 5000000000ull
+
 static struct volumes volumes;
+static uint64_t losses __attribute__((section(".surviving"))); /* of the disk's cache */
 static struct block_buffers buffers;
 
 static void refuse(uint32_t number, const char *label, const char *reason)
@@ -67,13 +70,40 @@ static bool any_label(const struct volume_config *config)
     return false;
 }
 
+/* The link to the disk outlives the service: its first session has number 1. */
+static bool began_anew(void)
+{
+    return (uint32_t)volumes.disk.session > 1;
+}
+
+static void pause_until(uint64_t end)
+{
+    while (quoll_now() < end) {
+        quoll_timer_set(end);
+        (void)quoll_wait();
+    }
+}
+
+static void read_table(struct partition_table *table, const struct volume_config *config)
+{
+    uint64_t signals = 0; /* every link is looked at afterwards anyway */
+    const struct block_buffer *own = &buffers.buffer[config->buffer];
+    table_read(table, &volumes.disk, own, config->buffer, &signals);
+    if (table->problem != GPT_NONE && began_anew())
+        quoll_log("disk \"%s\": %s; it is read until that is over", volumes.disk.geometry.name,
+                  gpt_problem_text(table->problem));
+    while (table->problem != GPT_NONE && began_anew() &&
+           block_client_state(&volumes.disk) == BLOCK_LINK_READY) {
+        pause_until(quoll_now() + quoll_ticks_from_ns(READ_AGAIN_NS));
+        table_read(table, &volumes.disk, own, config->buffer, &signals);
+    }
+}
+
 static void assign_all(const struct volume_config *config)
 {
     struct partition_table table = {.problem = GPT_NO_SIGNATURE};
-    uint64_t signals = 0; /* every link is looked at afterwards anyway */
-    const struct block_buffer *own = &buffers.buffer[config->buffer];
     if (any_label(config))
-        table_read(&table, &volumes.disk, own, config->buffer, &signals);
+        read_table(&table, config);
     for (uint32_t i = 0; i < config->client_count; i++)
         assign(config, &table, i);
 }
@@ -91,7 +121,7 @@ static void start(const struct volume_config *config)
         quoll_fail("the system image maps no memory \"buffer%u\" of %u bytes", config->buffer,
                    VOLUME_BUFFER_BYTES);
 
-    volumes_start(&volumes, config->client_count);
+    volumes_start(&volumes, config->client_count, &losses);
     /* Nobody else may read into the buffer that the partition table lies in. */
     uint64_t others = ~(1ull << config->buffer);
     for (uint32_t i = 0; i < config->client_count; i++)

@@ -3,9 +3,9 @@
 #include <quoll/quoll.h>
 #include <string.h>
 
-void volumes_start(struct volumes *volumes, uint32_t count)
+void volumes_start(struct volumes *volumes, uint32_t count, uint64_t *losses)
 {
-    *volumes = (struct volumes){.count = count};
+    *volumes = (struct volumes){.count = count, .losses = losses};
     volumes->share = BLOCK_RING_ENTRIES / (count > 0 ? count : 1);
     volumes->free_count = BLOCK_RING_ENTRIES;
     for (uint32_t i = 0; i < BLOCK_RING_ENTRIES; i++)
@@ -58,7 +58,10 @@ void volume_refuse(struct volumes *volumes, uint32_t number, const char *reason)
 static void end_passage(struct volumes *volumes, uint32_t number, enum block_status status)
 {
     struct passage *passage = &volumes->passage[number];
-    block_server_complete(&volumes->volume[passage->client].server, passage->id, status);
+    struct block_server *server = &volumes->volume[passage->client].server;
+    if (passage->flush)
+        status = block_server_flushed(server, volumes->losses, passage->told, status);
+    block_server_complete(server, passage->id, status);
     passage->in_use = false;
     volumes->free[volumes->free_count++] = (uint8_t)number;
 }
@@ -102,8 +105,13 @@ static bool may_take(const struct volumes *volumes, const struct volume *volume)
 static void pass_on(struct volumes *volumes, uint32_t client, struct block_request request)
 {
     uint32_t number = volumes->free[--volumes->free_count];
-    volumes->passage[number] =
-        (struct passage){.id = request.id, .client = (uint8_t)client, .in_use = true};
+    volumes->passage[number] = (struct passage){
+        .id = request.id,
+        .told = volumes->volume[client].server.told,
+        .client = (uint8_t)client,
+        .flush = request.operation == BLOCK_FLUSH,
+        .in_use = true,
+    };
     request.id = number;
     if (request.operation == BLOCK_FLUSH)
         request.sector = 0;

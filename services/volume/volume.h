@@ -3,7 +3,8 @@
  *
  * A volume is an extent of the disk. A request is checked against it (block_server_take), moved to its place on the disk and passed
  * on with an id of this service's, a *passage*; the completion carries the passage back. Data is never looked at.
- * FLUSH goes to the disk as FLUSH. Each client may have its share of the disk's ring, so that none waits for another's.
+ * FLUSH goes to the disk as FLUSH; one that fails is every client's loss (quoll/block.h). Each client may have its share of the
+ * disk's ring, so that none waits for another's.
  */
 #ifndef VOLUME_VOLUME_H
 #define VOLUME_VOLUME_H
@@ -19,8 +20,10 @@ struct volume {
 };
 
 struct passage {
-    uint64_t id; /* the client's */
+    uint64_t id;   /* the client's */
+    uint64_t told; /* of a FLUSH: block_server_flushed() */
     uint8_t client;
+    bool flush;
     bool in_use;
 };
 
@@ -32,11 +35,12 @@ struct volumes {
     struct passage passage[BLOCK_RING_ENTRIES];
     uint8_t free[BLOCK_RING_ENTRIES];
     uint32_t free_count;
-    bool gone; /* the disk has failed */
+    uint64_t *losses; /* of the disk's cache */
+    bool gone;        /* the disk has failed */
 };
 
-/* Before anything else; the servers are attached, the disk is not READY yet. */
-void volumes_start(struct volumes *volumes, uint32_t count);
+/* Before anything else; the servers are attached, the disk is not READY yet. losses: 0 in the service's first life. */
+void volumes_start(struct volumes *volumes, uint32_t count, uint64_t *losses);
 /* Gives client `number` an extent of the disk, or says why not (at most 71 characters) and leaves it without. The
  * client sees it under the label, or under the disk's own name when that is empty. At the start only: what an extent's former owner
  * has under way would still reach it. */

@@ -28,6 +28,7 @@ static struct input *input;
 static uint32_t admin_head, admin_tail, io_head, io_tail, waits;
 static bool in_flight[256];
 static uint32_t in_flight_count;
+static uint64_t losses;
 
 static uint32_t register_read(uint32_t offset)
 {
@@ -179,7 +180,7 @@ static void ask(void)
     }
     in_flight[id] = true;
     in_flight_count++;
-    transfer_begin(&transfers, 0, &request);
+    transfer_begin(&transfers, 0, losses, &request);
     check_command(&request);
     queue_ring(&controller.io);
 }
@@ -297,7 +298,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (problem != NULL)
         return 0;
     check_geometry();
-    transfers_start(&transfers, &controller, &buffers, size & 1);
+    transfers_start(&transfers, &controller, &buffers, &losses, size & 1);
     while (input_more(input))
         if (!work_step())
             break;

@@ -30,6 +30,7 @@ static struct commands commands;
 static struct block_buffers buffers;
 static struct input *input;
 static uint32_t waits;
+static uint64_t losses;
 static bool in_flight[256];
 static uint32_t in_flight_count;
 
@@ -101,7 +102,7 @@ static void ask(void)
     }
     in_flight[id] = true;
     in_flight_count++;
-    commands_begin(&commands, 0, &request);
+    commands_begin(&commands, 0, losses, &request);
     check_chain(&request);
     commands_announce(&commands);
 }
@@ -231,7 +232,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (problem != NULL)
         return 0;
     check_geometry();
-    commands_start(&commands, &device, &buffers);
+    commands_start(&commands, &device, &buffers, &losses);
     while (input_more(input))
         if (!work_step())
             break;

@@ -17,6 +17,7 @@
 
 static struct block_link *links[CLIENTS + 1]; /* the last one: to the disk */
 static struct volumes volumes;
+static uint64_t losses;
 static struct block_server disk;
 static uint64_t pending[BLOCK_RING_ENTRIES];
 static uint32_t pending_count;
@@ -45,7 +46,8 @@ static void start(uint8_t choice, struct input changes)
     pending_count = 0;
     block_server_attach(&disk, links[CLIENTS], 0, 1, NULL, UINT64_MAX);
     block_server_ready(&disk, &geometry);
-    volumes_start(&volumes, CLIENTS);
+    losses = 0;
+    volumes_start(&volumes, CLIENTS, &losses);
     block_client_attach(&volumes.disk, links[CLIENTS], 0, 1);
     link_open(&disk, &volumes.disk);
     for (uint32_t i = 0; i < CLIENTS; i++) {
@@ -89,7 +91,8 @@ static void disk_takes(void)
     struct block_request request;
     while (disk_honest && pending_count < BLOCK_RING_ENTRIES &&
            block_server_take(&disk, &request)) {
-        HOLDS(request.id < BLOCK_RING_ENTRIES); /* the link's number of it; the passage is behind that */
+        HOLDS(request.id <
+              BLOCK_RING_ENTRIES); /* the link's number of it; the passage is behind that */
         uint64_t passage = volumes.disk.pending[request.id].id;
         HOLDS(passage < BLOCK_RING_ENTRIES && volumes.passage[passage].in_use);
         HOLDS(allowed(volumes.passage[passage].client, &request));

@@ -116,6 +116,8 @@ static void identify(struct simulated_nvme *nvme, const struct nvme_command *com
 static uint16_t admin(struct simulated_nvme *nvme, const struct nvme_command *command)
 {
     struct queue *io = &nvme->queue[1];
+    sleep(nvme->knobs.slow_admin);
+    nvme->knobs.slow_admin = 0;
     if (nvme->knobs.refuse_admin != 0 && command->opcode == nvme->knobs.refuse_admin)
         return 0x002;
     if (command->opcode == NVME_ADMIN_IDENTIFY)
@@ -142,6 +144,8 @@ static uint16_t io(struct simulated_nvme *nvme, const struct nvme_command *comma
     if (nvme->knobs.fail_io != 0)
         return nvme->knobs.fail_io;
     RULE(command->namespace_id == 3);
+    if (command->opcode == NVME_FLUSH && nvme->knobs.fail_flush)
+        return 0x280;
     if (command->opcode == NVME_FLUSH) {
         __atomic_add_fetch(&nvme->flushes, 1, __ATOMIC_SEQ_CST);
         return 0;

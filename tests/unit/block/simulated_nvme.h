@@ -26,6 +26,8 @@ struct simulated_knobs {
     bool fatal_at_start;
     uint32_t refuse_admin; /* this opcode fails; 0: none */
     uint16_t fail_io;      /* status (type << 8 | code) of every I/O command */
+    bool fail_flush;       /* every FLUSH is a write fault */
+    uint32_t slow_admin;   /* seconds until the first administrative command is answered */
     bool wrong_id;         /* answers I/O with an identifier that is not in flight */
     bool silent;           /* takes I/O commands and never answers */
 };

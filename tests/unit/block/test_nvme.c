@@ -21,6 +21,7 @@ struct fixture {
     struct controller controller;
     struct transfers transfers;
     struct block_buffers buffers;
+    uint64_t losses;
     uint8_t *data;
 };
 
@@ -59,7 +60,7 @@ static const char *start(struct fixture *f, const struct simulated_knobs *knobs)
     f->controller.memory_physical = (uintptr_t)queues;
     const char *problem = controller_start(&f->controller);
     if (problem == NULL)
-        transfers_start(&f->transfers, &f->controller, &f->buffers, false);
+        transfers_start(&f->transfers, &f->controller, &f->buffers, &f->losses, false);
     return problem;
 }
 
@@ -94,7 +95,7 @@ static enum block_status carry_out(struct fixture *f, const struct block_request
 {
     struct transfer_result result;
     enum transfer_event event;
-    transfer_begin(&f->transfers, 3, request);
+    transfer_begin(&f->transfers, 3, 0, request);
     queue_ring(&f->controller.io);
     do {
         event = next_event(f, &result);
@@ -252,7 +253,7 @@ static void a_full_queue_goes_round_many_times(void **state)
         while (begun < 5000 && !transfers_full(&f->transfers)) {
             struct block_request request =
                 request_of(begun % 3 == 0 ? BLOCK_READ : BLOCK_WRITE, begun, 1, begun % 64 * 512);
-            transfer_begin(&f->transfers, 3, &request);
+            transfer_begin(&f->transfers, 3, 0, &request);
             begun++;
         }
         queue_ring(&f->controller.io);
@@ -299,6 +300,85 @@ static void where_fua_is_ignored_a_flush_follows(void **state)
     assert_int_equal(f->transfers.in_flight, 0);
 }
 
+/* A FUA write whose write is done, and whose flush the controller has. */
+static void begin_flush_after_write(struct fixture *f)
+{
+    struct transfer_result result;
+    struct block_request write = request_of(BLOCK_WRITE, 40, 1, 0);
+    write.flags = BLOCK_FUA;
+    f->transfers.flush_for_fua = true;
+    memset(f->data, 0xcd, 512);
+    transfer_begin(&f->transfers, 1, 0, &write);
+    queue_ring(&f->controller.io);
+    assert_int_equal(next_event(f, &result), TRANSFER_GOES_ON);
+}
+
+static enum block_status end_of_write(struct fixture *f)
+{
+    struct transfer_result result;
+    assert_int_equal(next_event(f, &result), TRANSFER_DONE);
+    assert_int_equal(result.id, 1040);
+    assert_false(result.flush); /* its error tells nobody that the cache is lost */
+    return result.status;
+}
+
+static void a_failed_flush_behind_a_write_counts_as_a_loss(void **state)
+{
+    struct fixture *f = *state;
+    assert_null(start(f, &(struct simulated_knobs){.fail_flush = true}));
+    begin_flush_after_write(f);
+    assert_int_equal(f->losses, 0);
+    assert_int_equal(end_of_write(f), BLOCK_IO_ERROR);
+    assert_int_equal(f->losses, 1);
+}
+
+static void a_write_whose_cache_was_lost_before_its_flush_is_not_durable(void **state)
+{
+    struct fixture *f = *state;
+    assert_null(start(f, &(struct simulated_knobs){0}));
+    begin_flush_after_write(f);
+    f->losses++; /* somebody else's FLUSH has failed */
+    assert_int_equal(end_of_write(f), BLOCK_IO_ERROR);
+    begin_flush_after_write(f);
+    assert_int_equal(end_of_write(f), BLOCK_OK); /* what was lost before it is not its own */
+    assert_int_equal(f->losses, 1);
+}
+
+static void
+after_a_reset_the_cache_counts_as_lost_and_a_durable_write_is_written_again(void **state)
+{
+    struct fixture *f = *state;
+    struct transfer_result result;
+    assert_null(start(f, &(struct simulated_knobs){0}));
+    begin_flush_after_write(f);
+    assert_null(controller_start(&f->controller));
+    memset(simulated_nvme_content(f->nvme), 0, 41 * 512);
+    transfers_reissue(&f->transfers);
+    queue_ring(&f->controller.io);
+    assert_int_equal(f->losses, 1);
+    assert_int_equal(next_event(f, &result), TRANSFER_GOES_ON);
+    assert_int_equal(end_of_write(f), BLOCK_OK);
+    assert_int_equal(simulated_nvme_content(f->nvme)[40 * 512], 0xcd);
+}
+
+static void a_flush_comes_back_with_the_losses_its_client_knew_of(void **state)
+{
+    struct fixture *f = *state;
+    struct transfer_result result;
+    const struct block_request flush = {.id = 5, .operation = BLOCK_FLUSH};
+    assert_null(start(f, &(struct simulated_knobs){0}));
+    transfer_begin(&f->transfers, 2, 17, &flush);
+    queue_ring(&f->controller.io);
+    assert_int_equal(next_event(f, &result), TRANSFER_DONE);
+    assert_true(result.flush);
+    assert_int_equal(result.told, 17);
+}
+
+static void a_controller_that_is_busy_for_a_while_comes_up(void **state)
+{
+    assert_null(start(*state, &(struct simulated_knobs){.slow_admin = 12}));
+}
+
 static void answers_with(struct fixture *f, uint16_t status, enum block_status expected)
 {
     assert_null(start(f, &(struct simulated_knobs){.fail_io = status}));
@@ -329,7 +409,7 @@ static void an_answer_to_nothing_is_noticed(void **state)
     struct transfer_result result;
     assert_null(start(f, &(struct simulated_knobs){.wrong_id = true}));
     struct block_request read = request_of(BLOCK_READ, 0, 1, 0);
-    transfer_begin(&f->transfers, 0, &read);
+    transfer_begin(&f->transfers, 0, 0, &read);
     queue_ring(&f->controller.io);
     assert_int_equal(next_event(f, &result), TRANSFER_NONSENSE);
 }
@@ -340,7 +420,7 @@ static void a_silent_controller_is_noticed_and_stopped(void **state)
     struct transfer_result result;
     assert_null(start(f, &(struct simulated_knobs){.silent = true}));
     struct block_request read = request_of(BLOCK_READ, 0, 1, 0);
-    transfer_begin(&f->transfers, 6, &read);
+    transfer_begin(&f->transfers, 6, 0, &read);
     queue_ring(&f->controller.io);
     assert_false(transfers_overdue(&f->transfers));
     for (uint32_t i = 0; i < f->transfers.count; i++)
@@ -362,7 +442,7 @@ static void what_was_in_flight_is_done_after_a_reset(void **state)
     memset(f->data, 0xcd, 65536);
     for (uint32_t i = 0; i < 3; i++) {
         struct block_request write = request_of(BLOCK_WRITE, 100 * i, 32, 512 + 20000 / 512 * 512);
-        transfer_begin(&f->transfers, i, &write);
+        transfer_begin(&f->transfers, i, 0, &write);
     }
     queue_ring(&f->controller.io);
     quoll_timer_set(quoll_now() + quoll_ticks_from_ns(5000000));
@@ -406,6 +486,11 @@ int main(void)
         TEST(a_flush_is_a_flush),
         TEST(fua_reaches_the_controller),
         TEST(where_fua_is_ignored_a_flush_follows),
+        TEST(a_failed_flush_behind_a_write_counts_as_a_loss),
+        TEST(a_write_whose_cache_was_lost_before_its_flush_is_not_durable),
+        TEST(after_a_reset_the_cache_counts_as_lost_and_a_durable_write_is_written_again),
+        TEST(a_flush_comes_back_with_the_losses_its_client_knew_of),
+        TEST(a_controller_that_is_busy_for_a_while_comes_up),
         TEST(a_write_fault_is_an_error),
         TEST(a_write_protected_disk_is_read_only),
         TEST(a_block_outside_the_disk_is_out_of_range),

@@ -25,6 +25,8 @@ struct fixture {
     _Alignas(8) uint8_t common[COMMON_BYTES], config[CONFIG_BYTES], isr[4], notify[16];
     uint16_t taken, given; /* by the device */
     uint32_t flushes;
+    bool fail_flush;
+    uint64_t losses;
 };
 
 /* Both halves of the features are one register of plain memory here: bit 0 is VERSION_1 in the upper half, and nothing that the
@@ -74,7 +76,7 @@ static int tear_down(void **state)
 static void start(struct fixture *f)
 {
     assert_null(device_start(&f->device));
-    commands_start(&f->commands, &f->device, &f->buffers);
+    commands_start(&f->commands, &f->device, &f->buffers, &f->losses);
 }
 
 /* ---- The device ---- */
@@ -90,7 +92,7 @@ static uint8_t carry_out(struct fixture *f, const struct virtio_descriptor *chai
     assert_int_equal(chain->length, sizeof(*header));
     if (header->type == TYPE_FLUSH) {
         f->flushes++;
-        return ANSWER_OK;
+        return f->fail_flush ? ANSWER_IOERR : ANSWER_OK;
     }
     const struct virtio_descriptor *data = &f->device.memory->descriptor[chain->next];
     bool in = header->type == TYPE_IN;
@@ -134,7 +136,7 @@ static void begin(struct fixture *f, uint16_t operation, uint64_t sector, uint16
         .flags = flags,
         .buffer = BUFFER,
     };
-    commands_begin(&f->commands, 2, &request);
+    commands_begin(&f->commands, 2, 17, &request);
     commands_announce(&f->commands);
 }
 
@@ -177,6 +179,79 @@ static void a_durable_write_is_answered_after_a_flush(void **state)
     serve_one(f);
     expect(f, 100, BLOCK_OK);
     assert_int_equal(f->flushes, 1);
+}
+
+/* A durable write whose write is done, and whose flush the device has. */
+static void begin_flush_after_write(struct fixture *f)
+{
+    struct command_result result;
+    begin(f, BLOCK_WRITE, 0, BLOCK_FUA);
+    serve_one(f);
+    assert_int_equal(commands_next(&f->commands, &result), COMMAND_GOES_ON);
+    commands_announce(&f->commands);
+}
+
+static void a_failed_flush_behind_a_write_counts_as_a_loss(void **state)
+{
+    struct fixture *f = *state;
+    struct command_result result;
+    start(f);
+    f->fail_flush = true;
+    begin_flush_after_write(f);
+    serve_one(f);
+    assert_int_equal(commands_next(&f->commands, &result), COMMAND_DONE);
+    assert_int_equal(result.status, BLOCK_IO_ERROR);
+    assert_false(result.flush); /* its error tells nobody that the cache is lost */
+    assert_int_equal(f->losses, 1);
+}
+
+static void a_write_whose_cache_was_lost_before_its_flush_is_not_durable(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    begin_flush_after_write(f);
+    f->losses++; /* somebody else's FLUSH has failed */
+    serve_one(f);
+    expect(f, 100, BLOCK_IO_ERROR);
+    begin_flush_after_write(f);
+    serve_one(f);
+    expect(f, 100, BLOCK_OK); /* what was lost before it is not its own */
+    assert_int_equal(f->losses, 1);
+}
+
+static void
+after_a_reset_the_cache_counts_as_lost_and_a_durable_write_is_written_again(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    memset(f->data, 7, 4096);
+    begin_flush_after_write(f);
+    assert_null(device_start(&f->device));
+    f->taken = f->given = 0;
+    memset(f->disk, 0, sizeof(f->disk));
+    commands_again(&f->commands);
+    commands_announce(&f->commands);
+    assert_int_equal(f->losses, 1);
+    serve_one(f);
+    assert_int_equal(f->disk[0], 7);
+    assert_int_equal(f->flushes, 0);
+    struct command_result result;
+    assert_int_equal(commands_next(&f->commands, &result), COMMAND_GOES_ON);
+    commands_announce(&f->commands);
+    serve_one(f);
+    expect(f, 100, BLOCK_OK);
+}
+
+static void a_flush_comes_back_with_the_losses_its_client_knew_of(void **state)
+{
+    struct fixture *f = *state;
+    struct command_result result;
+    start(f);
+    begin(f, BLOCK_FLUSH, 0, 0);
+    serve_one(f);
+    assert_int_equal(commands_next(&f->commands, &result), COMMAND_DONE);
+    assert_true(result.flush);
+    assert_int_equal(result.told, 17);
 }
 
 static void a_device_without_flush_has_no_cache(void **state)
@@ -361,6 +436,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_is_written_can_be_read),
         TEST(a_durable_write_is_answered_after_a_flush),
+        TEST(a_failed_flush_behind_a_write_counts_as_a_loss),
+        TEST(a_write_whose_cache_was_lost_before_its_flush_is_not_durable),
+        TEST(after_a_reset_the_cache_counts_as_lost_and_a_durable_write_is_written_again),
+        TEST(a_flush_comes_back_with_the_losses_its_client_knew_of),
         TEST(a_device_without_flush_has_no_cache),
         TEST(a_device_whose_cache_is_switched_off_is_not_flushed),
         TEST(a_dying_disk_does_not_drown_the_log),

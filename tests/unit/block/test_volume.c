@@ -34,6 +34,8 @@ static struct {
     uint32_t flushes;
     uint32_t reads;
     bool fail_requests;
+    bool fail_flush;        /* the next one */
+    uint32_t fail_reads;    /* so many, from the start on */
     bool break_down;        /* fails with requests unanswered */
     const char *fail_start; /* never becomes ready */
     struct block_buffers buffers;
@@ -46,10 +48,15 @@ static enum block_status carry_out(const struct block_request *request)
     size_t bytes = (size_t)request->count * BLOCK_SECTOR;
     if (__atomic_load_n(&disk.fail_requests, __ATOMIC_SEQ_CST))
         return BLOCK_IO_ERROR;
+    if (request->operation == BLOCK_FLUSH &&
+        __atomic_exchange_n(&disk.fail_flush, false, __ATOMIC_SEQ_CST))
+        return BLOCK_IO_ERROR;
     if (request->operation == BLOCK_FLUSH)
         __atomic_add_fetch(&disk.flushes, 1, __ATOMIC_SEQ_CST);
     else if (request->operation == BLOCK_WRITE)
         memcpy(place, data, bytes);
+    else if (disk.reads++ < disk.fail_reads)
+        return BLOCK_IO_ERROR;
     else
         memcpy(data, place, bytes);
     return BLOCK_OK;
@@ -138,6 +145,7 @@ struct fixture {
     struct volume_config config;
     struct block_client client[CLIENTS];
     uint8_t *buffer[CLIENTS];
+    bool later_life; /* the service has had a session with the disk before */
 };
 
 static int set_up(void **state)
@@ -168,7 +176,8 @@ static void start(struct fixture *f)
     twin_give_config(service, &f->config, sizeof(f->config));
     twin_give_memory(service, "buffer0", own, VOLUME_BUFFER_BYTES);
     twin_give_memory(driver, "buffer0", own, VOLUME_BUFFER_BYTES);
-    twin_link(driver, "client0", service, "disk0", BLOCK_LINK_BYTES);
+    struct block_link *link = twin_link(driver, "client0", service, "disk0", BLOCK_LINK_BYTES);
+    link->join = f->later_life ? 1 : 0;
     for (uint32_t i = 0; i < CLIENTS; i++) {
         char buffer[16], client[16], name[16];
         quoll_format(buffer, sizeof(buffer), "buffer%u", FIRST_BUFFER + i);
@@ -282,6 +291,61 @@ static void a_flush_is_a_flush_of_the_disk(void **state)
     assert_int_equal(__atomic_load_n(&disk.flushes, __ATOMIC_SEQ_CST), 2);
 }
 
+static enum block_status flush(struct fixture *f, uint32_t client)
+{
+    uint64_t signals = 0;
+    return block_client_transfer(&f->client[client],
+                                 (struct block_request){.operation = BLOCK_FLUSH}, &signals);
+}
+
+/* What the service has counted outlives it, and the tests before this one: clients that are new are told of it once. */
+static void start_with_no_loss_untold(struct fixture *f)
+{
+    start(f);
+    for (uint32_t i = 0; i < 2; i++)
+        (void)flush(f, i);
+}
+
+static void fail_next_flush(void)
+{
+    __atomic_store_n(&disk.fail_flush, true, __ATOMIC_SEQ_CST);
+}
+
+/* The disk may have dropped what the others have written. */
+static void a_flush_that_fails_is_told_to_every_client_once(void **state)
+{
+    struct fixture *f = *state;
+    start_with_no_loss_untold(f);
+    assert_int_equal(flush(f, 1), BLOCK_OK); /* before it: that one holds */
+    fail_next_flush();
+    assert_int_equal(flush(f, 0), BLOCK_IO_ERROR);
+    assert_int_equal(flush(f, 0), BLOCK_OK);
+    assert_int_equal(transfer(f, 1, BLOCK_WRITE, 0, 1), BLOCK_OK);
+    assert_int_equal(flush(f, 1), BLOCK_IO_ERROR);
+    assert_int_equal(flush(f, 1), BLOCK_OK);
+    assert_int_equal(flush(f, 0), BLOCK_OK);
+}
+
+/* Both are with the disk; the one that fails is answered first. In whatever order their clients look, neither is done. */
+static void a_flush_that_is_answered_after_a_failed_one_fails_as_well(void **state)
+{
+    struct fixture *f = *state;
+    const struct block_request request = {.operation = BLOCK_FLUSH};
+    struct block_completion completion;
+    start_with_no_loss_untold(f);
+    fail_next_flush();
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_true(block_client_submit(&f->client[i], &request));
+        block_client_publish(&f->client[i]);
+    }
+    for (uint32_t i = 2; i-- > 0;) {
+        while (!block_client_take(&f->client[i], &completion))
+            twin_wait(10);
+        assert_int_equal(completion.status, BLOCK_IO_ERROR);
+    }
+    assert_int_equal(flush(f, 1), BLOCK_OK);
+}
+
 static void another_clients_buffer_and_the_services_own_are_refused(void **state)
 {
     struct fixture *f = *state;
@@ -374,6 +438,27 @@ static void damaged_entries_are_replaced_by_the_backup(void **state)
     assert_int_equal(f->client[0].geometry.sectors, ROOT_LAST - ROOT_FIRST + 1);
 }
 
+static void a_table_that_cannot_be_read_is_told(void **state)
+{
+    struct fixture *f = *state;
+    disk.fail_reads = 2; /* it and its backup */
+    start(f);
+    assert_int_equal(f->client[0].state, BLOCK_LINK_FAILED);
+    assert_string_equal(f->client[0].reason, "\"root\": the partition table cannot be read");
+}
+
+/* FAILED would be for good, and the clients have written here before. */
+static void a_service_that_begins_anew_reads_the_table_until_it_can(void **state)
+{
+    struct fixture *f = *state;
+    disk.fail_reads = 2;
+    f->later_life = true;
+    start(f);
+    assert_int_equal(f->client[0].state, BLOCK_LINK_READY);
+    assert_int_equal(f->client[0].geometry.sectors, ROOT_LAST - ROOT_FIRST + 1);
+    assert_int_equal(f->client[2].state, BLOCK_LINK_FAILED); /* there is no such label */
+}
+
 static void a_disk_without_a_table_is_told(void **state)
 {
     struct fixture *f = *state;
@@ -450,6 +535,8 @@ int main(void)
         TEST(data_lands_in_its_own_partition),
         TEST(the_end_of_the_partition_is_the_end_of_the_disk),
         TEST(a_flush_is_a_flush_of_the_disk),
+        TEST(a_flush_that_fails_is_told_to_every_client_once),
+        TEST(a_flush_that_is_answered_after_a_failed_one_fails_as_well),
         TEST(another_clients_buffer_and_the_services_own_are_refused),
         TEST(many_requests_of_two_clients_all_come_back),
         TEST(an_error_of_the_disk_reaches_the_client),
@@ -457,6 +544,8 @@ int main(void)
         TEST(a_disk_that_does_not_start_fails_every_volume),
         TEST(a_damaged_table_is_replaced_by_the_backup),
         TEST(damaged_entries_are_replaced_by_the_backup),
+        TEST(a_table_that_cannot_be_read_is_told),
+        TEST(a_service_that_begins_anew_reads_the_table_until_it_can),
         TEST(a_disk_without_a_table_is_told),
         TEST(the_whole_disk_needs_no_table),
         TEST(what_an_earlier_client_has_is_refused_to_a_later_one),
