@@ -48,7 +48,7 @@ struct measure_command {
 
 /* max_sectors: the disk's and the scratch memory's limit. False: the volume is too small. */
 bool measure_begin(struct measure *measure, uint64_t sectors, uint32_t max_sectors, uint64_t now);
-/* The same volume once more, later; false: it could not be measured the first time. */
+/* The same volume once more, later; false: it is too small. */
 bool measure_again(struct measure *measure, uint64_t now);
 /* There is no time for it any more: finished, without a result, when what is in flight has been answered. */
 void measure_stop(struct measure *measure);

@@ -1,7 +1,8 @@
 /*
  * How a volume starts: its disk is measured (measure.h) before any client is admitted, so that there is a bound before
  * anything is promised. One volume at a time; those that are measured serve at once, or, when there is a dump area, as soon as the
- * journal has read it. remeasure.c measures again what has been idle for long, with the same commands.
+ * journal has read it. remeasure.c measures again what has been idle for long, with the same commands, and makes up for what was
+ * cut short here because the mains failed.
  */
 #include "engine.h"
 
@@ -17,21 +18,46 @@ void engine_serve(struct engine *engine, uint32_t number)
     engine_port_serving(number);
 }
 
-static void measured(struct engine *engine, struct engine_volume *volume)
+static void tell_cut_short(const struct engine *engine, const struct engine_volume *volume)
 {
-    volume->state = VOLUME_MEASURED;
-    volume->measurable = measure_result(&volume->measure, &volume->rate);
-    engine->gauges.measurements += volume->measurable ? 1 : 0;
-    if (volume->measurable)
+    if (engine->setup.has_dump)
+        quoll_log("volume %s: not measured, as everything was to be drained; with a dump area that "
+                  "is not made up for until RapiLog begins anew",
+                  volume->name);
+    else
+        quoll_log("volume %s: not measured yet, as everything is to be drained; it will be when "
+                  "RapiLog goes on",
+                  volume->name);
+}
+
+static void tell(const struct engine *engine, const struct engine_volume *volume)
+{
+    if (volume->rate.known)
         quoll_log("volume %s: writes %lu KiB/s in sequence, a scattered block costs %lu us, a "
                   "small FLUSH %lu us (measured)",
                   volume->name, (unsigned long)(rate_bytes_per_second(&volume->rate) / KIB),
                   (unsigned long)(volume->rate.head_ns / US),
                   (unsigned long)(volume->rate.flush_ns / US));
+    else if (volume->measurable)
+        tell_cut_short(engine, volume);
     else if (!volume->read_only)
         quoll_log("volume %s: could not be measured (smaller than %u KiB, or the disk reports "
                   "errors)",
                   volume->name, MEASURE_LEAST_SECTORS / 2);
+}
+
+void measuring_end(struct engine *engine, struct engine_volume *volume)
+{
+    bool found = measure_result(&volume->measure, &volume->rate);
+    volume->measurable = found || volume->measure.stopped;
+    engine->gauges.measurements += found ? 1 : 0;
+    tell(engine, volume);
+}
+
+static void measured(struct engine *engine, struct engine_volume *volume)
+{
+    volume->state = VOLUME_MEASURED;
+    measuring_end(engine, volume);
     if (!engine->setup.has_dump)
         engine_serve(engine, engine_volume_number(engine, volume));
 }
@@ -67,7 +93,9 @@ static void step_measure(struct engine *engine, struct engine_volume *volume, ui
         engine_measure(engine, volume, now);
     /* When the mains fail there may be something to drain from an earlier life: no time to measure. */
     bool cut_short = engine->phase != ENGINE_RUNNING && volume->commands == 0;
-    if (!cut_short && !measure_finished(&volume->measure))
+    if (cut_short && !measure_finished(&volume->measure))
+        measure_stop(&volume->measure);
+    if (!measure_finished(&volume->measure))
         return;
     volume->measured_at = now;
     measured(engine, volume);

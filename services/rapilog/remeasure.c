@@ -8,6 +8,10 @@
  * afterwards. As soon as there is a request, or the mains are lost, no further command is issued and what was measured so
  * far is dropped; so a drain waits at most for the commands of one probe's step, which `reserve` must allow for as for any in flight.
  *
+ * A volume for whose first measurement there was no time, because the mains failed, is measured as soon as it is idle. Until then
+ * nothing is promised on any volume, so this one goes on to its end although requests arrive: writes wait for it once, as
+ * at the start, and a busy volume gets it done, too. Only the mains, or a drain, end it before; then it begins again.
+ *
  * With a dump area volumes are not measured again: what is placed is under way at times that this file does not know.
  */
 #include "engine.h"
@@ -29,15 +33,21 @@ static bool is_idle(const struct engine *engine, const struct engine_volume *vol
 
 static bool may_be_measured(const struct engine *engine, const struct engine_volume *volume)
 {
-    return volume->state == VOLUME_SERVING && volume->rate.known && volume->measurable &&
-           !engine->setup.has_dump;
+    return volume->state == VOLUME_SERVING && volume->measurable && !engine->setup.has_dump;
 }
 
 static uint64_t due_at(const struct engine_volume *volume)
 {
+    if (!volume->rate.known)
+        return 0;
     uint64_t since =
         volume->last_flush > volume->measured_at ? volume->last_flush : volume->measured_at;
     return since + IDLE_NS;
+}
+
+static bool must_stop(const struct engine *engine, const struct engine_volume *volume)
+{
+    return volume->rate.known ? !is_idle(engine, volume) : engine->phase != ENGINE_RUNNING;
 }
 
 static void begin(struct engine *engine, struct engine_volume *volume, uint64_t now)
@@ -51,6 +61,10 @@ static void end(struct engine *engine, struct engine_volume *volume, uint64_t no
     volume->remeasuring = false;
     volume->measured_at = now;
     engine->news = true; /* another volume may have waited for the scratch memory */
+    if (!volume->rate.known) {
+        measuring_end(engine, volume);
+        return;
+    }
     if (!measure_result(&volume->measure, &found))
         return;
     rate_blend(&volume->rate, &found);
@@ -73,7 +87,7 @@ static void step(struct engine *engine, struct engine_volume *volume, uint64_t n
         begin(engine, volume, now);
     if (!volume->remeasuring)
         return;
-    if (!is_idle(engine, volume))
+    if (must_stop(engine, volume))
         measure_stop(&volume->measure);
     engine_measure(engine, volume, now);
     if (measure_finished(&volume->measure))

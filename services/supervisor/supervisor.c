@@ -377,34 +377,47 @@ static void part_is_lost(const struct part *part)
         note_failure(part->name, "the report is in the log");
 }
 
+/* Its drainable service has not answered yet that it goes on. */
+static bool is_returning(const struct part *part)
+{
+    return supervisor.state == RETURNING && part->drain != CONFIG_NOBODY &&
+           supervisor.drains[part->drain].returning;
+}
+
 /* What its former life was told, the new one does not know. */
-static void part_has_begun(const struct part *part)
+static void tell_again(const struct part *part)
 {
     if (part->drain == CONFIG_NOBODY)
         return;
     const struct drain *drain = &supervisor.drains[part->drain];
-    if (supervisor.state == RETURNING && drain->returning)
+    if (is_returning(part))
         quoll_signal(drain->back);
     else if (supervisor.state != RUNNING && supervisor.state != RETURNING)
         tell_to_drain(drain);
 }
 
+/* Told before it begins anew: signals outlive a restart, so it takes this and what its former life has not taken in one, and
+ * answers once. A second `back`, still to be taken when the first is answered, could meet the next loss of mains and call it off. */
+static void begin_again(struct part *part)
+{
+    part->down = false;
+    tell_again(part);
+    if (!part_failed(part))
+        part_is_lost(part);
+}
+
+/* One that is to be killed runs, and may be about to answer: then there would be a second `back`, so that has to wait. */
 static void serve_part(struct part *part, uint64_t signals)
 {
     part->down = part->down || (signals & part->fault) != 0;
     if (part->given_up)
         return;
-    if (!can_begin(part)) {
+    if (can_begin(part) && part->down)
+        begin_again(part);
+    else if (!can_begin(part) || is_returning(part))
         part_spare(part);
-    } else if (part->down) {
-        part->down = false;
-        if (part_failed(part))
-            part_has_begun(part);
-        else
-            part_is_lost(part);
-    } else if (part_killed(part)) {
-        part_has_begun(part);
-    }
+    else if (part_killed(part))
+        tell_again(part);
 }
 
 static void serve_parts(uint64_t signals)
@@ -417,13 +430,14 @@ static void serve(uint64_t signals)
 {
     if ((signals & QUOLL_SIGNAL_TIMER) != 0)
         supervisor.armed = QUOLL_NEVER;
-    serve_parts(signals);
     serve_drains(signals); /* first: who has just finished need not hurry */
     if ((signals & supervisor.mains) != 0)
         look_at_mains();
     serve_vms(signals);
     if ((signals & supervisor.fault) != 0)
         note_failure("a component", "its name and the report are in the log");
+    /* Last: a part that has failed has answered before, and a VMM may have waited for the mains. */
+    serve_parts(signals);
     if (supervisor.state == ANNOUNCING &&
         ((signals & supervisor.flushed) != 0 || quoll_now() >= supervisor.announced_until))
         switch_off();

@@ -9,6 +9,7 @@
 #include <quoll/power.h>
 #include <quoll/twin.h>
 #include <string.h>
+#include <unistd.h>
 
 void supervisor_main(void);
 
@@ -77,6 +78,9 @@ static void add_drain(struct system *s, struct twin_component *test,
  * test's signals. */
 enum { PART_DRIVER, PART_VMM, PART_DRAIN, PARTS };
 
+static uint32_t killed = PART_DRIVER, kills; /* 0: not at all */
+static bool without_drains;
+
 static void add_parts(struct system *s, struct twin_component *test,
                       struct twin_component *supervisor, struct supervisor_config *config)
 {
@@ -89,7 +93,7 @@ static void add_parts(struct system *s, struct twin_component *test,
     for (uint32_t i = 0; i < PARTS; i++) {
         config->part[i].thread_count = thread_counts[i];
         config->part[i].vm = i == PART_VMM ? 0 : CONFIG_NOBODY;
-        config->part[i].drain = i == PART_DRAIN ? 0 : CONFIG_NOBODY;
+        config->part[i].drain = i == PART_DRAIN && !without_drains ? 0 : CONFIG_NOBODY;
         quoll_format(config->part[i].name, QUOLL_NAME_SIZE, "%s", names[i]);
         twin_connect(test, name("part%u", i, 0).text, supervisor, 0,
                      name("part%u.fault", i, 0).text);
@@ -98,13 +102,11 @@ static void add_parts(struct system *s, struct twin_component *test,
     }
 }
 
-static uint32_t kills; /* of the driver; 0: not */
-
 static struct system set_up_with(uint64_t off_after_ns, bool monitor)
 {
     struct system s = {.twin = twin_create()};
     struct supervisor_config config = {.vm_count = VMS,
-                                       .drain_count = DRAINS,
+                                       .drain_count = without_drains ? 0 : DRAINS,
                                        .vm = {{"db", VCPUS, 0}, {"rt", VCPUS, 0}},
                                        .drain = {"rapilog0", "rapilog1"},
                                        .power_count = SOURCES,
@@ -113,8 +115,8 @@ static struct system set_up_with(uint64_t off_after_ns, bool monitor)
     struct twin_component *test = twin_adopt(s.twin, "test");
     struct twin_component *supervisor =
         twin_component(s.twin, "supervisor", supervisor_main, NULL, 1);
-    config.part[PART_DRIVER].kills = kills;
-    config.part[PART_DRIVER].kill_after_ns = config.part[PART_DRIVER].kill_every_ns = 20000000;
+    config.part[killed].kills = kills;
+    config.part[killed].kill_after_ns = config.part[killed].kill_every_ns = 20000000;
     for (uint32_t i = 0; i < VMS; i++)
         add_vm(&s, test, supervisor, i);
     for (uint32_t i = 0; i < DRAINS; i++)
@@ -129,6 +131,7 @@ static struct system set_up_with(uint64_t off_after_ns, bool monitor)
     twin_connect(test, "fault", supervisor, 0, "fault");
     twin_connect(supervisor, "console-flush", test, 0, "console-flush");
     twin_connect(test, "console-flushed", supervisor, 0, "console-flushed");
+    twin_give_thread(test, "supervisor", supervisor, 0);
     twin_give_machine(supervisor, "machine");
     twin_start(s.twin);
     return s;
@@ -137,6 +140,13 @@ static struct system set_up_with(uint64_t off_after_ns, bool monitor)
 static struct system set_up(void)
 {
     return set_up_with(0, false);
+}
+
+/* What is raised while it stands still, the supervisor takes as one. */
+static void supervisor_stands_still(bool still)
+{
+    quoll_thread_control(quoll_handle("supervisor", QUOLL_OBJECT_THREAD),
+                         still ? QUOLL_THREAD_SUSPEND : QUOLL_THREAD_RESUME);
 }
 
 static void raise(const char *channel)
@@ -470,6 +480,31 @@ static void expect_life(struct twin_component *component, uint32_t thread, uint6
     assert_int_equal(twin_life(component, thread), life);
 }
 
+static void expect_life_of_at_least(struct twin_component *component, uint64_t life)
+{
+    for (int i = 0; i < 1000 && twin_life(component, 0) < life; i++)
+        twin_wait(5);
+    assert_true(twin_life(component, 0) >= life);
+}
+
+static bool restarts_are_held; /* by the test: a restart that the supervisor asks for waits */
+
+static void hold_restarts(bool held)
+{
+    __atomic_store_n(&restarts_are_held, held, __ATOMIC_SEQ_CST);
+}
+
+/* Around the call, by the linker. */
+enum quoll_status __real_quoll_thread_restart(uint32_t thread, uint64_t life);
+enum quoll_status __wrap_quoll_thread_restart(uint32_t thread, uint64_t life);
+
+enum quoll_status __wrap_quoll_thread_restart(uint32_t thread, uint64_t life)
+{
+    while (__atomic_load_n(&restarts_are_held, __ATOMIC_SEQ_CST))
+        usleep(1000);
+    return __real_quoll_thread_restart(thread, life);
+}
+
 static void a_part_that_fails_begins_anew_with_all_its_threads(void **state)
 {
     struct system s = set_up();
@@ -527,6 +562,86 @@ static void a_vmm_that_fails_without_mains_begins_anew_when_they_are_back(void *
     twin_destroy(s.twin);
 }
 
+static void without_drains_too_a_vmm_begins_anew_when_the_mains_are_back(void **state)
+{
+    without_drains = true;
+    struct system s = set_up_with(10000000000, false);
+    without_drains = false;
+    mains_are(&s, true);
+    assert_true(twin_await_log(s.twin, "the machine goes off in 10000 ms", 10000));
+    raise("part1");
+    twin_wait(30);
+    assert_int_equal(twin_life(s.vmm[0], 0), 0);
+    mains_are(&s, false);
+    expect_life(s.vmm[0], 0, 1);
+    twin_destroy(s.twin);
+}
+
+/* It answers, fails, and the mains are lost again, all before the supervisor looks. */
+static void
+a_drain_that_fails_after_its_answer_is_not_told_again_that_the_mains_are_back(void **state)
+{
+    struct system s = set_up();
+    mains_are(&s, true);
+    expect_each("mains");
+    mains_are(&s, false);
+    expect_each("back");
+    raise("resumed1");
+    supervisor_stands_still(true);
+    raise("resumed0");
+    raise("part2");
+    mains_are(&s, true);
+    supervisor_stands_still(false);
+    expect_each("mains");
+    expect_life(s.drain[0], 0, 1);
+    expect_not("back0");
+    raise_each("drained");
+    machine_goes_off_with(&s, "notice: off 2 the mains were lost");
+    twin_destroy(s.twin);
+}
+
+static void a_drain_that_fails_before_its_answer_is_waited_for_in_its_new_life(void **state)
+{
+    struct system s = set_up();
+    mains_are(&s, true);
+    expect_each("mains");
+    mains_are(&s, false);
+    expect_each("back");
+    raise("resumed1");
+    hold_restarts(true);
+    raise("part2");
+    expect("back0"); /* before it begins: it takes one `back`, and answers once */
+    assert_int_equal(twin_life(s.drain[0], 0), 0);
+    hold_restarts(false);
+    expect_life(s.drain[0], 0, 1);
+    expect_not("back0");
+    expect_running(&s, false);
+    raise("resumed0");
+    expect_running(&s, true);
+    twin_destroy(s.twin);
+}
+
+static void a_drain_is_not_killed_before_it_has_answered_that_it_goes_on(void **state)
+{
+    killed = PART_DRAIN;
+    kills = 1000;
+    struct system s = set_up();
+    killed = PART_DRIVER;
+    kills = 0;
+    expect_life_of_at_least(s.drain[0], 2);
+    mains_are(&s, true);
+    expect_each("mains");
+    mains_are(&s, false);
+    expect_each("back");
+    uint64_t life = twin_life(s.drain[0], 0);
+    twin_wait(100);
+    assert_int_equal(twin_life(s.drain[0], 0), life);
+    raise_each("resumed");
+    expect_running(&s, true);
+    expect_life_of_at_least(s.drain[0], life + 1);
+    twin_destroy(s.twin);
+}
+
 static void a_test_has_a_part_killed_as_often_as_it_says(void **state)
 {
     kills = 20; /* more than a part may fail in that time */
@@ -578,6 +693,11 @@ int main(void)
         cmocka_unit_test(a_part_that_fails_too_often_is_given_up),
         cmocka_unit_test(a_drain_that_is_restarted_is_told_again_what_to_do),
         cmocka_unit_test(a_vmm_that_fails_without_mains_begins_anew_when_they_are_back),
+        cmocka_unit_test(without_drains_too_a_vmm_begins_anew_when_the_mains_are_back),
+        cmocka_unit_test(
+            a_drain_that_fails_after_its_answer_is_not_told_again_that_the_mains_are_back),
+        cmocka_unit_test(a_drain_that_fails_before_its_answer_is_waited_for_in_its_new_life),
+        cmocka_unit_test(a_drain_is_not_killed_before_it_has_answered_that_it_goes_on),
         cmocka_unit_test(a_test_has_a_part_killed_as_often_as_it_says),
         cmocka_unit_test(nonsense_in_a_status_page_changes_nothing),
     };

@@ -122,6 +122,36 @@ static void become_ready(uint32_t first, uint32_t steps)
     assert_memory_equal(before, world.content, sizeof(before));
 }
 
+/* Both are made up for, one after the other; a third measurement would say that one was done twice. */
+static void lose_mains_after(uint32_t first, uint32_t steps)
+{
+    static uint8_t before[VOLUMES][SECTORS * BLOCK_SECTOR];
+    begin();
+    memcpy(before, world.content, sizeof(before));
+    make_ready(first);
+    for (uint32_t i = 0; i < steps; i++)
+        (void)answer_one();
+    engine_mains(&engine);
+    make_ready(1 - first);
+    while (answer_one())
+        continue;
+    assert_true(gauges.measurements <= 1);
+    engine_mains_back(&engine);
+    while (answer_one())
+        continue;
+    assert_int_equal(gauges.measurements, VOLUMES);
+    assert_true(gauges.bound_bytes > 0);
+    assert_memory_equal(before, world.content, sizeof(before));
+}
+
+static void
+volumes_without_the_time_to_be_measured_are_measured_when_the_mains_are_back(void **state)
+{
+    for (uint32_t first = 0; first < VOLUMES; first++)
+        for (uint32_t steps = 0; steps < MOST_STEPS; steps++)
+            lose_mains_after(first, steps);
+}
+
 static void a_volume_keeps_its_content_whenever_another_becomes_ready(void **state)
 {
     for (uint32_t first = 0; first < VOLUMES; first++)
@@ -133,6 +163,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_volume_keeps_its_content_whenever_another_becomes_ready),
+        cmocka_unit_test(
+            volumes_without_the_time_to_be_measured_are_measured_when_the_mains_are_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,7 @@ static struct {
     uint64_t now, slot_ns, command_ns, free_at;
     uint32_t writes; /* of sectors */
     bool backwards;  /* what came last is done first, as a disk may */
+    bool refuses;    /* reads; it answers with an error */
     struct {
         bool used;
         struct block_request request;
@@ -41,8 +42,19 @@ static uint32_t buckets[SLOTS];
 static uint8_t memory[SCRATCH * BLOCK_SECTOR + SLOTS * BUFFER_BLOCK];
 static struct rapilog_gauges gauges;
 static uint32_t answers, drained;
+static char said[4096]; /* the log; half full, it begins anew */
 
-void quoll_log(const char *format, ...) {}
+void quoll_log(const char *format, ...)
+{
+    size_t length = strlen(said) < sizeof(said) / 2 ? strlen(said) : 0;
+    va_list list;
+    va_start(list, format);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    (void)vsnprintf(said + length, sizeof(said) - length, format, list);
+#pragma GCC diagnostic pop
+    va_end(list);
+}
 
 size_t quoll_format(char *buffer, size_t size, const char *format, ...)
 {
@@ -114,8 +126,11 @@ static bool happen(uint64_t limit)
     if (disk.pending[which].at > disk.now)
         disk.now = disk.pending[which].at;
     disk.pending[which].used = false;
-    carry_out(&disk.pending[which].request);
-    engine_disk_done(&engine, 0, disk.pending[which].request.id, BLOCK_OK, disk.now);
+    bool refused = disk.refuses && disk.pending[which].request.operation == BLOCK_READ;
+    if (!refused)
+        carry_out(&disk.pending[which].request);
+    engine_disk_done(&engine, 0, disk.pending[which].request.id,
+                     refused ? BLOCK_IO_ERROR : BLOCK_OK, disk.now);
     return true;
 }
 
@@ -128,10 +143,12 @@ static void pass(uint64_t ns)
     (void)engine_step(&engine, disk.now);
 }
 
-static void begin(void)
+/* The disk is ready; its measurement has not begun. */
+static void become_ready(bool has_dump)
 {
     const struct engine_setup setup = {
         .volume_count = 1,
+        .has_dump = has_dump,
         .scratch_sectors = SCRATCH,
         .slots_offset = SCRATCH * BLOCK_SECTOR,
         .limits = {.hold_up_ns = 6 * MS, .reserve_ns = 500 * US},
@@ -144,8 +161,14 @@ static void begin(void)
     disk.slot_ns = 10 * US;
     disk.command_ns = 50 * US;
     answers = drained = 0;
+    said[0] = 0;
     engine_init(&engine, &setup, slots, SLOTS, buckets, SLOTS, memory + setup.slots_offset);
     engine_disk_ready(&engine, 0, "disk", SECTORS, 1024, false, disk.now);
+}
+
+static void begin(void)
+{
+    become_ready(false);
     pass(SECOND);
     assert_int_equal(engine.volume[0].state, VOLUME_SERVING);
     assert_int_equal(gauges.measurements, 1);
@@ -254,6 +277,120 @@ static void mains_that_are_lost_in_a_measurement_are_no_later_drained(void **sta
     }
 }
 
+/* The mains are lost when so much has happened to the first measurement, and are back when everything is drained. True: the
+ * measurement was cut short. */
+static bool lose_mains_at_the_start(uint32_t steps)
+{
+    become_ready(false);
+    (void)engine_step(&engine, disk.now);
+    for (uint32_t i = 0; i < steps && engine.volume[0].state == VOLUME_MEASURING; i++)
+        (void)happen(UINT64_MAX);
+    engine_mains(&engine);
+    pass(SECOND);
+    assert_int_equal(drained, 1);
+    assert_int_equal(engine.volume[0].state, VOLUME_SERVING);
+    bool cut_short = gauges.measurements == 0;
+    assert_int_equal(strstr(said, "not measured yet") != NULL, cut_short);
+    assert_null(strstr(said, "could not be measured"));
+    uint32_t written = disk.writes;
+    pass(100 * SECOND); /* nothing is measured without mains */
+    assert_int_equal(disk.writes, written);
+    engine_mains_back(&engine);
+    return cut_short;
+}
+
+static void a_volume_with_no_time_to_be_measured_is_measured_when_the_mains_are_back(void **state)
+{
+    static uint8_t before[sizeof(disk.content)];
+    uint32_t cut_short = 0;
+    become_ready(false);
+    memcpy(before, disk.content, sizeof(before));
+    for (uint32_t steps = 0; steps < 60; steps++) {
+        cut_short += lose_mains_at_the_start(steps) ? 1 : 0;
+        pass(SECOND);
+        assert_int_equal(gauges.measurements, 1);
+        assert_non_null(strstr(said, "(measured)"));
+        assert_true(gauges.bound_bytes > 0);
+        assert_memory_equal(before, disk.content, sizeof(before));
+        write_block(3, 0x99);
+        (void)engine_step(&engine, disk.now);
+        assert_int_equal(answers, 1); /* from memory */
+    }
+    assert_true(cut_short > 20);
+    pass(301 * SECOND); /* and again, as any other */
+    assert_int_equal(gauges.measurements, 2);
+}
+
+static void requests_do_not_keep_a_volume_from_its_first_measurement(void **state)
+{
+    for (uint32_t steps = 0; steps < 60; steps++) {
+        assert_true(lose_mains_at_the_start(5));
+        (void)engine_step(&engine, disk.now);
+        assert_true(engine.volume[0].remeasuring);
+        disk.backwards = true;
+        for (uint32_t i = 0; i < steps; i++)
+            (void)happen(UINT64_MAX);
+        for (uint64_t block = 0; block < SECTORS / 8; block++) {
+            assert_true(engine_can_take(&engine, 0));
+            write_block(block, (uint8_t)(0x80 + block % 100));
+            (void)engine_step(&engine, disk.now);
+            (void)happen(UINT64_MAX);
+        }
+        assert_int_equal(gauges.measurements, 1); /* although it was never idle */
+        pass(SECOND);
+        assert_int_equal(answers, SECTORS / 8);
+        for (uint64_t block = 0; block < SECTORS / 8; block++)
+            assert_int_equal(disk.content[block * BUFFER_BLOCK], 0x80 + block % 100);
+    }
+}
+
+static void mains_lost_again_in_the_first_measurement_put_it_off_again(void **state)
+{
+    for (uint32_t steps = 0; steps < 25; steps++) { /* it has more */
+        assert_true(lose_mains_at_the_start(5));
+        (void)engine_step(&engine, disk.now);
+        for (uint32_t i = 0; i < steps; i++)
+            (void)happen(UINT64_MAX);
+        engine_mains(&engine);
+        uint64_t lost = disk.now;
+        while (drained == 1 && happen(UINT64_MAX))
+            continue;
+        assert_int_equal(drained, 2);
+        assert_int_equal(gauges.measurements, 0);
+        assert_true(disk.now - lost < 2 * MS); /* one probe's commands of a phase, a FLUSH */
+        engine_mains_back(&engine);
+        pass(SECOND);
+        assert_int_equal(gauges.measurements, 1);
+    }
+}
+
+static void a_disk_with_errors_is_not_measured_over_and_over(void **state)
+{
+    assert_true(lose_mains_at_the_start(5));
+    disk.refuses = true;
+    pass(SECOND);
+    assert_non_null(strstr(said, "could not be measured"));
+    disk.refuses = false;
+    uint32_t written = disk.writes;
+    pass(1000 * SECOND);
+    assert_int_equal(disk.writes, written);
+    assert_int_equal(gauges.measurements, 0);
+    write_block(3, 0x99);
+    pass(SECOND);
+    assert_int_equal(answers, 1); /* from the disk */
+}
+
+static void with_a_dump_area_the_log_says_that_there_was_no_time(void **state)
+{
+    become_ready(true);
+    (void)engine_step(&engine, disk.now);
+    engine_mains(&engine);
+    pass(SECOND);
+    assert_int_equal(engine.volume[0].state, VOLUME_MEASURED);
+    assert_non_null(strstr(said, "with a dump area that is not made up for"));
+    assert_null(strstr(said, "could not be measured"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +399,11 @@ int main(void)
         cmocka_unit_test(the_bound_shrinks_at_once_when_the_disk_gets_slower_under_load),
         cmocka_unit_test(a_write_in_the_middle_of_a_measurement_is_there_afterwards),
         cmocka_unit_test(mains_that_are_lost_in_a_measurement_are_no_later_drained),
+        cmocka_unit_test(a_volume_with_no_time_to_be_measured_is_measured_when_the_mains_are_back),
+        cmocka_unit_test(requests_do_not_keep_a_volume_from_its_first_measurement),
+        cmocka_unit_test(mains_lost_again_in_the_first_measurement_put_it_off_again),
+        cmocka_unit_test(a_disk_with_errors_is_not_measured_over_and_over),
+        cmocka_unit_test(with_a_dump_area_the_log_says_that_there_was_no_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
