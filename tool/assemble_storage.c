@@ -278,6 +278,27 @@ void add_dump(struct assembly *assembly, const struct rapilog_settings *settings
              rapilog->component, rapilog->config.client_count);
 }
 
+static bool drains_to(const struct rapilog_parts *rapilog, const struct disk_parts *disk)
+{
+    return (disk->driver_config.allowed_buffers[0] >> rapilog->config.buffer & 1) != 0;
+}
+
+/* When the mains fail they all drain at once: the largest number of RapiLogs that meet at one of this one's disks. */
+static uint32_t sharers_of(const struct assembly *assembly, const struct rapilog_parts *rapilog)
+{
+    uint32_t most = 1;
+    for (uint32_t i = 0; i < assembly->description->disk_count; i++) {
+        const struct disk_parts *disk = &assembly->disks[i];
+        uint32_t sharers = 0;
+        if (disk->driver == NO_COMPONENT || !drains_to(rapilog, disk))
+            continue;
+        for (uint32_t other = 0; other < assembly->rapilog_count; other++)
+            sharers += drains_to(&assembly->rapilogs[other], disk) ? 1 : 0;
+        most = sharers > most ? sharers : most;
+    }
+    return most;
+}
+
 void finish_storage(struct assembly *assembly)
 {
     for (uint32_t i = 0; i < assembly->description->disk_count; i++) {
@@ -291,7 +312,9 @@ void finish_storage(struct assembly *assembly)
         }
         add_config(assembly, disk->volume, &disk->volume_config, sizeof disk->volume_config);
     }
-    for (uint32_t i = 0; i < assembly->rapilog_count; i++)
-        add_config(assembly, assembly->rapilogs[i].component, &assembly->rapilogs[i].config,
-                   sizeof assembly->rapilogs[i].config);
+    for (uint32_t i = 0; i < assembly->rapilog_count; i++) {
+        struct rapilog_parts *rapilog = &assembly->rapilogs[i];
+        rapilog->config.disk_sharers = sharers_of(assembly, rapilog);
+        add_config(assembly, rapilog->component, &rapilog->config, sizeof rapilog->config);
+    }
 }

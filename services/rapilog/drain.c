@@ -118,7 +118,9 @@ static bool step_written(struct engine *engine, struct engine_volume *volume)
     if (!buffer_flush_begin(&engine->buffer, number))
         return false;
     volume->flushing_since = volume->writing_since;
+    volume->flushing_overlaps = volume->writing_overlaps;
     volume->writing_since = 0;
+    volume->writing_overlaps = false;
     volume->flush_due = true;
     /* Before the next epoch's first write, or the disk would have to flush that as well. */
     send_flush(engine, volume);
@@ -173,6 +175,8 @@ void drain_step(struct engine *engine, struct engine_volume *volume, uint64_t no
 void drain_run_done(struct engine *engine, const struct buffer_run *run, bool ok)
 {
     engine->gauges.write_errors += ok ? 0 : 1;
+    if (engine->buffer.volume[run->volume].is_flushing)
+        engine->volume[run->volume].writing_overlaps = true;
     buffer_run_done(&engine->buffer, run, ok);
 }
 
@@ -220,14 +224,19 @@ static void epoch_accepted(struct engine *engine, struct engine_volume *volume)
     quoll_log("volume %s: the disk takes writes again; all that was kept is on it", volume->name);
 }
 
-/* Two epochs may overlap; from the end of one FLUSH to the end of the next the disk did one epoch's work. */
-static uint64_t epoch_time(const struct engine_volume *volume, uint64_t now)
+/* From the end of one FLUSH to the end of the next the disk did one epoch's work. A disk that takes the next epoch while it flushes does
+ * two at once then: that one alone would be faster than expected, only its whole time can tell. */
+static uint64_t epoch_time(const struct engine_volume *volume, uint64_t expected, uint64_t now)
 {
     uint64_t since = volume->flushing_since;
-    return now - (since > volume->last_flush ? since : volume->last_flush);
+    uint64_t whole = now - since;
+    uint64_t beside = now - (since > volume->last_flush ? since : volume->last_flush);
+    if (!volume->flushing_overlaps || beside >= expected)
+        return beside;
+    return whole < expected ? whole : expected;
 }
 
-/* What comes later waits; what waits for space is answered. */
+/* The epoch of all volumes ends when this one has its part: what comes later waits, and is answered with an error when that takes longer. */
 static void place_again(struct engine *engine, struct engine_volume *volume, uint64_t now)
 {
     uint32_t number = engine_volume_number(engine, volume);
@@ -237,8 +246,9 @@ static void place_again(struct engine *engine, struct engine_volume *volume, uin
     buffer_place_again(&engine->buffer, number);
     epoch_refused(engine, volume, now);
     volume->last_flush = now;
-    if (engine->phase != ENGINE_MAINS)
-        requests_settle(engine, volume, true);
+    bool answer = volume->retry_after > RETRY_FIRST && engine->phase != ENGINE_MAINS;
+    for (uint32_t other = 0; other < engine->setup.volume_count && answer; other++)
+        requests_fail_waiting(engine, &engine->volume[other]);
 }
 
 /* Its slots are freed; true: the disk has taken all of it. */
@@ -290,7 +300,8 @@ void drain_flush_done(struct engine *engine, struct engine_volume *volume, bool 
     if (placing)
         buffer_note_in_place(&engine->buffer, number);
     if (placing || end_epoch(engine, volume, ok)) {
-        rate_follow(&volume->rate, slots, heads, epoch_time(volume, now));
+        uint64_t expected = rate_expects(&volume->rate, slots, heads);
+        rate_follow(&volume->rate, slots, heads, epoch_time(volume, expected, now));
         epoch_accepted(engine, volume);
     } else {
         epoch_refused(engine, volume, now);

@@ -20,7 +20,9 @@
  * descriptor and superblock tells up to which number everything was placed when it was written. What is complete and not
  * known to be placed is *pending*: at the next start it goes in place before anything else does.
  *
- * The area belongs to the volumes named by `identity` (their labels and sizes, in their order).
+ * The area belongs to the volumes named by `identity` (their labels and sizes, in their order), and has the size that its
+ * superblock says, though its partition may have grown since. No epoch is written before a superblock that says so is flushed.
+ * Hence what the halves of an area without a superblock hold is from before somebody cleared that, and does not count.
  */
 #ifndef RAPILOG_DUMP_H
 #define RAPILOG_DUMP_H
@@ -34,7 +36,7 @@
 #define DUMP_SUPERS 2u
 #define DUMP_CHUNK 64u /* blocks of data in a chunk */
 #define DUMP_LEAST 16u /* blocks of data that a half must have room for */
-#define DUMP_VERSION 1u
+#define DUMP_VERSION 2u
 
 struct dump_entry {
     uint64_t block; /* of the volume, in units of 4 KiB */
@@ -65,6 +67,7 @@ struct dump_super {
     uint32_t version;
     uint32_t sum; /* of this structure, this field taken as 0 */
     uint64_t identity;
+    uint64_t sectors; /* of the area: where its halves lie */
     uint64_t placed;
     uint64_t serial; /* the larger one is the newer copy */
 };

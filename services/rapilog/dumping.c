@@ -12,8 +12,6 @@
 
 #include <quoll/quoll.h>
 
-#define RETRY_LONGEST UINT64_C(5000000000)
-
 /* ---- The list of an epoch ---- */
 
 static void list_slot(struct engine *engine, uint32_t index, uint8_t valid)
@@ -146,28 +144,27 @@ void dumping_begin(struct engine *engine, uint64_t now)
 {
     struct journal *journal = &engine->journal;
     journal->sequence++;
-    journal->telling = journal->placed;
+    /* What is voided, but not yet told to be, may still be needed should this epoch not become complete. */
+    journal->telling = journal->emergency ? journal->told : journal->placed;
     journal->issued = 0;
     journal->failed = false;
     journal->since = now;
     journal->stage = JOURNAL_WRITING;
 }
 
-static void retry_dump(struct engine *engine, uint64_t now)
+/* The time that is left is for draining in place, where nothing older may be put over that by the next start. */
+static void refused(struct engine *engine, uint64_t now)
 {
     struct journal *journal = &engine->journal;
-    bool hurry = engine->phase == ENGINE_MAINS;
-    if (!journal->failing)
-        quoll_log("dump area: the disk refuses to write; until it works, nothing is acknowledged");
-    journal->failing = true;
-    journal->retry_after =
-        journal->retry_after == 0 || hurry ? JOURNAL_RETRY_NS : journal->retry_after * 2;
-    if (journal->retry_after > RETRY_LONGEST)
-        journal->retry_after = RETRY_LONGEST;
-    journal->retry_at = now + journal->retry_after;
+    if (journal->emergency && !journal->gate) {
+        quoll_log("dump area: the disk refuses to write; draining in place");
+        journal->emergency = false;
+        journal->given_up = true;
+        journal->stage = JOURNAL_IDLE;
+        return;
+    }
     journal->stage = JOURNAL_RETRYING;
-    for (uint32_t number = 0; number < engine->setup.volume_count && !hurry; number++)
-        requests_fail_waiting(engine, &engine->volume[number]);
+    journal_refused(engine, now);
 }
 
 bool dumping_step_writing(struct engine *engine, uint64_t now)
@@ -177,7 +174,7 @@ bool dumping_step_writing(struct engine *engine, uint64_t now)
     if (journal->issued < dump_blocks(journal->entries) || journal->in_flight > 0)
         return false;
     if (journal->failed) {
-        retry_dump(engine, now);
+        refused(engine, now);
         return true;
     }
     journal->stage = JOURNAL_FLUSHING;
@@ -192,13 +189,10 @@ bool dumping_step_flushing(struct engine *engine, uint64_t now)
         return false;
     if (journal->failed) {
         engine_cache_lost(engine);
-        retry_dump(engine, now);
+        refused(engine, now);
         return true;
     }
-    if (journal->failing)
-        quoll_log("dump area: the disk takes writes again");
-    journal->failing = false;
-    journal->retry_after = 0;
+    journal_accepted(engine);
     journal->stage = JOURNAL_DUMPED;
     journal->told = journal->telling > journal->told ? journal->telling : journal->told;
     if (engine->setup.ordered)

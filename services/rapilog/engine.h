@@ -100,8 +100,8 @@ struct engine_volume {
     uint32_t max_sectors;
     bool read_only;
     struct rate rate;
-    bool measurable;      /* it could be measured at the start */
-    bool remeasuring;     /* ... and is so again (remeasure.c) */
+    bool measurable;      /* it was measured at the start, or there was no time to */
+    bool remeasuring;     /* it is measured while it serves (remeasure.c) */
     uint64_t measured_at; /* ns */
 
     struct engine_queue unused;  /* free requests */
@@ -120,6 +120,8 @@ struct engine_volume {
     bool flush_counts;       /* the FLUSH in flight was begun after the drain was asked for */
     uint64_t writing_since;  /* first run of the writing epoch */
     uint64_t flushing_since; /* the same of the flushing epoch */
+    bool writing_overlaps;   /* the disk has taken a part of it while it flushed the epoch before */
+    bool flushing_overlaps;  /* the same of the flushing epoch */
     uint64_t last_flush;     /* when the last FLUSH was answered */
 
     bool failing;
@@ -249,7 +251,7 @@ void requests_read_done(struct engine *engine, struct engine_volume *volume, uin
 void requests_refused(struct engine_volume *volume, const struct buffer_fate *fate);
 /* An epoch has ended. Answers what waited for it. */
 void requests_settle(struct engine *engine, struct engine_volume *volume, bool failed);
-/* The dump area takes nothing: answers with an error what waits for it. */
+/* The dump area takes nothing, or an epoch does not get in place: answers with an error what waits for that. */
 void requests_fail_waiting(struct engine *engine, struct engine_volume *volume);
 
 /* drain.c: epochs to the volumes */
@@ -265,6 +267,8 @@ uint64_t drain_deadline(const struct engine *engine, const struct engine_volume 
 void measuring_step(struct engine *engine, uint64_t now);
 /* The volume can be used from now on. */
 void engine_serve(struct engine *engine, uint32_t number);
+/* What the first measurement that had the time has found, if there was one. */
+void measuring_end(struct engine *engine, struct engine_volume *volume);
 /* remeasure.c: measures volumes that are idle; returns when it has something to do by itself. */
 uint64_t remeasure_step(struct engine *engine, uint64_t now);
 

@@ -119,6 +119,8 @@ bool buffer_extend(struct buffer *buffer, uint32_t volume)
         return false;
     if (!buffer_must_seal(buffer, volume))
         return false;
+    /* What joins it may be newer than what it has of the same blocks, and a later life has to know (kept.h). */
+    v->writing.number = ++v->epochs;
     add_to_epoch(buffer, &v->writing, &v->failed, 1);
     add_to_epoch(buffer, &v->writing, &v->open, 1);
     return true;

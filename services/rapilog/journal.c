@@ -4,9 +4,11 @@
 #include "engine.h"
 #include "kept.h"
 
+#include <quoll/quoll.h>
 #include <string.h>
 
 #define UNFLUSHED_SHARE 4u
+#define RETRY_LONGEST UINT64_C(5000000000)
 
 /* ---- Memory: order of the slots, descriptors, superblocks ---- */
 
@@ -139,22 +141,23 @@ static bool has_opened(const struct journal *journal)
     return journal->stage >= JOURNAL_IDLE;
 }
 
-/* The half of the next epoch is that of the one before the newest. */
-static bool next_half_is_free(const struct journal *journal)
+/* Whether another epoch can be written. Its half is that of the one before the newest. */
+static bool has_room(const struct journal *journal)
 {
     bool on_its_way = journal->stage >= JOURNAL_WRITING && journal->stage <= JOURNAL_RETRYING;
     uint64_t told =
         on_its_way && journal->telling > journal->told ? journal->telling : journal->told;
-    return told + 1 >= journal->sequence;
+    return journal->owned && told + 1 >= journal->sequence;
 }
 
-/* Both halves hold epochs that are not in place: what would be acknowledged now could not be dumped if the mains failed. */
+/* Both halves hold epochs that are not in place, or the area is not yet said to be these volumes': what would be acknowledged now
+ * could not be dumped if the mains failed. */
 bool journal_is_full(const struct engine *engine)
 {
     const struct journal *journal = &engine->journal;
     bool two = journal->placing != 0 && journal->stage >= JOURNAL_WRITING &&
                journal->stage <= JOURNAL_DUMPED;
-    return two || !next_half_is_free(journal);
+    return two || !has_room(journal);
 }
 
 bool journal_finished(const struct engine *engine)
@@ -172,6 +175,8 @@ bool journal_finished(const struct engine *engine)
         return journal->stage == JOURNAL_DUMPED;
     if (engine->phase == ENGINE_MAINS && engine->setup.ordered)
         return quiet && !anything_open(engine);
+    if (engine->phase == ENGINE_MAINS) /* the volumes drain in place */
+        return journal->stage == JOURNAL_IDLE && !journal->gate;
     return journal->stage == JOURNAL_IDLE && !journal->super_due && !journal->gate &&
            journal->super_placed == journal->sequence;
 }
@@ -211,7 +216,36 @@ static void note_placed(struct engine *engine)
         return;
     journal->placed = engine->setup.ordered ? journal->placing : journal->sequence;
     journal->placing = 0;
-    journal->super_due = journal->super_due || journal->gate || !next_half_is_free(journal);
+    journal->super_due = journal->super_due || journal->gate || !has_room(journal);
+}
+
+/* ---- Refused writes ---- */
+
+void journal_refused(struct engine *engine, uint64_t now)
+{
+    struct journal *journal = &engine->journal;
+    bool hurry = engine->phase == ENGINE_MAINS;
+    bool again = journal->retry_after != 0;
+    if (!journal->failing)
+        quoll_log("dump area: the disk refuses to write; trying again. While it goes on refusing, "
+                  "what waits for it is answered with an error");
+    journal->failing = true;
+    journal->retry_after =
+        journal->retry_after == 0 || hurry ? JOURNAL_RETRY_NS : journal->retry_after * 2;
+    if (journal->retry_after > RETRY_LONGEST)
+        journal->retry_after = RETRY_LONGEST;
+    journal->retry_at = now + journal->retry_after;
+    for (uint32_t number = 0; number < engine->setup.volume_count && again && !hurry; number++)
+        requests_fail_waiting(engine, &engine->volume[number]);
+}
+
+void journal_accepted(struct engine *engine)
+{
+    struct journal *journal = &engine->journal;
+    if (journal->failing)
+        quoll_log("dump area: the disk takes writes again");
+    journal->failing = false;
+    journal->retry_after = 0;
 }
 
 /* ---- Superblocks ---- */
@@ -233,6 +267,7 @@ static void write_super(struct engine *engine)
     struct dump_super *super = journal_super(engine, copy);
     memset(super, 0, DUMP_BLOCK);
     super->identity = journal->identity;
+    super->sectors = journal->sectors;
     super->placed = journal->placed;
     super->serial = journal->super_serial;
     dump_seal_super(super);
@@ -249,6 +284,8 @@ static bool super_failed(struct engine *engine, uint64_t now)
     journal->super_due = true;
     journal->retry_at = now + JOURNAL_RETRY_NS;
     journal->stage = JOURNAL_IDLE;
+    if (journal->gate || (engine->setup.ordered && !has_room(journal)))
+        journal_refused(engine, now);
     return true;
 }
 
@@ -273,6 +310,8 @@ static bool step_super_flushing(struct engine *engine, uint64_t now)
         engine_cache_lost(engine);
         return true;
     }
+    journal_accepted(engine);
+    journal->owned = true;
     journal->super_placed = journal->placed;
     journal->told = journal->placed;
     journal->super_due = false;
@@ -315,7 +354,7 @@ static bool step_idle(struct engine *engine, uint64_t now)
         return false;
     if (journal->emergency)
         dumping_list_everything(engine);
-    else if (engine->setup.ordered && next_half_is_free(journal) &&
+    else if (engine->setup.ordered && has_room(journal) &&
              (mains_lost || journal_all_placed(engine)) && seal_domain(engine))
         dumping_list_domain(engine);
     if (journal->entries == 0 && !journal->emergency)
@@ -399,8 +438,9 @@ void journal_mains(struct engine *engine)
     journal->retry_at = 0;
     if (engine->setup.ordered || !has_opened(journal) || journal->stage == JOURNAL_DUMPED)
         return;
-    journal->emergency =
-        next_half_is_free(journal) && dump_cost(engine) < buffer_cost(&engine->buffer);
+    bool faster =
+        journal_disk(engine)->rate.known && dump_cost(engine) < buffer_cost(&engine->buffer);
+    journal->emergency = has_room(journal) && (journal->gate || faster);
 }
 
 void journal_mains_back(struct engine *engine)
@@ -409,7 +449,9 @@ void journal_mains_back(struct engine *engine)
     bool begun = journal->emergency && journal->stage != JOURNAL_IDLE &&
                  journal->stage != JOURNAL_SUPER_WRITING &&
                  journal->stage != JOURNAL_SUPER_FLUSHING;
+    begun = begun || journal->given_up;
     journal->emergency = false;
+    journal->given_up = false;
     journal->abandoned = journal->abandoned || begun;
     journal->gate = journal->gate || begun;
 }

@@ -25,7 +25,9 @@
  * HELD. Volumes drain in place, each for itself. On loss of mains everything that is in the buffer goes into one epoch of the
  * dump area when the estimate says that this is faster. When the mains come back, or the next start has placed
  * that epoch, it is *voided*: a superblock says that it counts as placed. Before that nothing newer may go in place (`gate`), or
- * a later start would put old data over it.
+ * a later start would put old data over it. When RapiLog is restarted while the mains are lost and finds such an epoch, it writes all
+ * once more, beside it: the one before stays valid until that is complete. When the dump area refuses it, all drains in place, for which there
+ * is time (the bound counts on nothing else); should the epoch be complete all the same, it has just the same data, until the mains are back.
  *
  * ROOM. What is pending in the dump area was in memory at one instant together with all that came later, because an epoch's slots stay
  * until all volumes have placed it and memory notes that (kept.h); one that has all that was held needs no older one beside it. So
@@ -38,7 +40,8 @@
  *
  * ERRORS. An epoch that the dump area refuses is written there again; one that the disk refuses in place, too. Until that
  * succeeds nothing is sealed after it, so one sector that stays bad stops the domain: that is what order costs. Writes are
- * acknowledged when they are dumped as long as the dump area works.
+ * acknowledged when they are dumped as long as the dump area works. A superblock that is refused goes to the other copy the next
+ * time. While nothing gets on for such a reason, what waits is answered with an error from the second refusal on.
  *
  *     ABSENT
  *     AWAITED -> READING -> LOADING_LIST <-> LOADING_DATA -> IDLE, or REFUSED
@@ -87,9 +90,11 @@ struct journal {
     uint64_t placed;                     /* everything up to this number is in place */
     uint64_t told;                       /* the dump area itself says so up to this number */
     uint64_t super_placed, super_serial; /* what the newest superblock says */
+    bool owned;                          /* it says that the area is of these volumes */
     bool super_due;
     bool emergency; /* held, mains lost: the way out is the dump area */
     bool abandoned; /* ... and they are back before or after it was complete */
+    bool given_up;  /* ... and the dump area refuses it: the way out is in place again */
     bool gate;      /* held: nothing may be sealed before the dump area is voided */
     bool failing;
 
@@ -140,7 +145,7 @@ bool journal_stops_placing(const struct engine *engine);
 uint64_t journal_budget(const struct engine *engine);
 /* A FLUSH has failed somewhere: what is on its way to the dump area is written again. */
 void journal_cache_lost(struct engine *engine);
-/* Whether there is no room for another epoch: nothing may be promised. */
+/* Whether no other epoch could be written now: nothing may be promised. */
 bool journal_is_full(const struct engine *engine);
 /* Work that may be in the disk's cache after placing, ns, for each volume. */
 uint64_t journal_unflushed_limit(const struct engine *engine);
@@ -155,6 +160,10 @@ struct dump_super *journal_super(const struct engine *engine, uint32_t copy);
 /* Reads or writes whole blocks of the dump area; memory: within the engine's. Counts in in_flight. */
 void journal_send(struct engine *engine, uint32_t operation, uint64_t block, const void *memory,
                   uint32_t blocks);
+/* The disk refuses to write to the dump area, and nothing gets on before it does: the second time, what waits is answered with an error. */
+void journal_refused(struct engine *engine, uint64_t now);
+/* It has written. */
+void journal_accepted(struct engine *engine);
 /* The list of the next epoch: all that is in the buffer (mode held), or what has just been sealed. `entries` was 0. */
 void dumping_list_everything(struct engine *engine);
 void dumping_list_domain(struct engine *engine);

@@ -45,13 +45,14 @@ static void log_through(const struct engine *engine)
 static void log_bound(const struct engine *engine)
 {
     const struct rate_limits *limits = &engine->setup.limits;
+    uint32_t sharers = limits->sharers == 0 ? 1 : limits->sharers;
     quoll_log(
-        "bound %lu KiB in sequence, %lu KiB scattered = (hold-up %lu us - reserve %lu us - "
-        "2 FLUSHes of %lu us) at %lu KiB/s",
+        "bound %lu KiB in sequence, %lu KiB scattered = ((hold-up %lu us - reserve %lu us) / %u "
+        "RapiLog%s at that disk - 2 FLUSHes of %lu us) at %lu KiB/s",
         (unsigned long)(promise_bytes(engine, engine->rate.slot_ns) / KIB),
         (unsigned long)(promise_bytes(engine, engine->rate.slot_ns + engine->rate.head_ns) / KIB),
-        (unsigned long)(limits->hold_up_ns / US), (unsigned long)(limits->reserve_ns / US),
-        (unsigned long)(engine->rate.flush_ns / US),
+        (unsigned long)(limits->hold_up_ns / US), (unsigned long)(limits->reserve_ns / US), sharers,
+        sharers == 1 ? "" : "s", (unsigned long)(engine->rate.flush_ns / US),
         (unsigned long)(rate_bytes_per_second(&engine->rate) / KIB));
 }
 

@@ -95,6 +95,14 @@ static void follow_transfer(struct rate *rate, uint64_t work, uint64_t actual)
     }
 }
 
+/*@ requires is_rate(rate) && slots <= BUFFER_MAX_SLOTS && heads <= BUFFER_MAX_SLOTS;
+    assigns \nothing;
+    ensures \result == slots * rate->slot_ns + heads * rate->head_ns + rate->flush_ns; */
+uint64_t rate_expects(const struct rate *rate, uint32_t slots, uint32_t heads)
+{
+    return work_ns(rate, slots, heads) + rate->flush_ns;
+}
+
 /*@ requires is_rate(rate) && \valid(rate) && slots <= BUFFER_MAX_SLOTS && heads <= BUFFER_MAX_SLOTS;
     assigns rate->slot_ns, rate->head_ns, rate->flush_ns;
     ensures is_rate(rate); */
@@ -165,10 +173,12 @@ uint64_t rate_budget(const struct rate *rate, const struct rate_limits *limits,
         return 0;
     *reason = RAPILOG_REASON_TOO_SHORT;
     uint64_t hold_up = clamp(limits->hold_up_ns);
-    uint64_t taken = clamp(limits->reserve_ns) + 2 * rate->flush_ns;
-    if (hold_up <= taken)
+    uint64_t reserve = clamp(limits->reserve_ns);
+    uint64_t share = hold_up > reserve ? (hold_up - reserve) / larger(limits->sharers, 1) : 0;
+    uint64_t taken = 2 * rate->flush_ns;
+    if (share <= taken)
         return 0;
-    uint64_t budget = (hold_up - taken) / larger(limits->sharers, 1);
+    uint64_t budget = share - taken;
     if (budget < rate->slot_ns + rate->head_ns)
         return 0;
     *reason = RAPILOG_REASON_NONE;

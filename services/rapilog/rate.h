@@ -31,6 +31,8 @@ struct rate_sample {
 
 void rate_begin(struct rate *rate, const struct rate_sample *sample);
 void rate_follow(struct rate *rate, uint32_t slots, uint32_t heads, uint64_t elapsed_ns);
+/* What such an epoch takes, as far as is known, with its FLUSH. */
+uint64_t rate_expects(const struct rate *rate, uint32_t slots, uint32_t heads);
 /* What was measured anew counts as an epoch does: slower at once, faster by a part of the difference. */
 void rate_blend(struct rate *rate, const struct rate *found);
 /* The slower of the two in every respect. */
@@ -43,7 +45,7 @@ struct rate_limits { /* from the system description */
 };
 
 /* The time that promised data may take to drain:
- *     (hold-up - reserve - the FLUSH in progress - the final FLUSH) / sharers
+ *     (hold-up - reserve) / sharers - the FLUSH in progress - the final FLUSH
  * 0 with a reason when not even one block fits. */
 uint64_t rate_budget(const struct rate *rate, const struct rate_limits *limits,
                      enum rapilog_reason *reason);

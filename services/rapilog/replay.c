@@ -3,7 +3,8 @@
  *
  * Nothing on the dump area is believed: superblocks and descriptors are copied, checked, and refer only to volumes, blocks and
  * slots that exist; data is compared with its checksum. An epoch that is not complete was not acknowledged as
- * dumped by anything that still runs, so it is left out. An older epoch that is damaged while a newer one is complete cannot
+ * dumped by anything that still runs, so it is left out; where RapiLog was restarted, its memory knows which were, and a damaged one of those is
+ * refused. An older epoch that is damaged while a newer one is complete cannot
  * come from a power cut: then the area is refused, since half of a history would be worse than none.
  */
 #include "checksum.h"
@@ -42,18 +43,25 @@ static void read_later(struct engine *engine, uint64_t now)
     journal->retry_at = now + JOURNAL_RETRY_NS;
 }
 
-void replay_open(struct engine *engine)
+/* False: the area is too small. */
+static bool note_capacity(struct engine *engine)
 {
     struct journal *journal = &engine->journal;
     journal->capacity = dump_capacity(journal->sectors);
-    if (journal->capacity == 0 || journal_disk(engine)->max_sectors < DUMP_BLOCK_SECTORS) {
-        refuse(engine, "it is too small; give it twice the size of RapiLog's memory");
-        return;
-    }
-    if (journal->capacity < engine->buffer.slot_count) {
+    if (journal->capacity > 0 && journal->capacity < engine->buffer.slot_count) {
         engine->buffer.slot_most = journal->capacity;
         quoll_log("dump area: only %u KiB fit into half of it, so not more is held",
                   journal->capacity * (DUMP_BLOCK / KIB));
+    }
+    return journal->capacity > 0;
+}
+
+void replay_open(struct engine *engine)
+{
+    struct journal *journal = &engine->journal;
+    if (!note_capacity(engine) || journal_disk(engine)->max_sectors < DUMP_BLOCK_SECTORS) {
+        refuse(engine, "it is too small; give it twice the size of RapiLog's memory");
+        return;
     }
     for (uint32_t number = 0; number < engine->setup.volume_count; number++)
         journal->identity = dump_identity(journal->identity, engine->volume[number].name,
@@ -100,27 +108,61 @@ static bool newest_super(struct engine *engine, struct dump_super *newest)
     return any;
 }
 
+/* Its superblock says another size than the partition has; where the halves are follows from the superblock's. */
+static void take_former_size(struct engine *engine, uint64_t sectors)
+{
+    struct journal *journal = &engine->journal;
+    bool smaller = journal->sectors < sectors;
+    journal->sectors = sectors;
+    if (smaller || !note_capacity(engine)) {
+        refuse(engine, "its partition has become smaller, so that a part of it is gone. Give it "
+                       "its former size, or clear its first 8 KiB and lose what is in it");
+        return;
+    }
+    quoll_log("dump area: its partition has grown; %lu KiB of it are used, as before. To use all, "
+              "clear its first 8 KiB after a clean power-off",
+              (unsigned long)(sectors / (KIB / BLOCK_SECTOR)));
+    read_heads(engine);
+}
+
+/* Whether an earlier life in this memory has noted what the dump area holds. */
+static bool memory_knows(const struct journal *journal)
+{
+    return journal->survived && journal->dumped < KEPT_NOT_READ;
+}
+
 /* Which epoch is there, as far as its first descriptor tells. */
 struct half {
     uint64_t sequence; /* 0: none */
     bool whole;
 };
 
-/* What the superblock and the halves' first descriptors tell about where things stand. */
-static void note_halves(struct engine *engine, uint64_t identity, struct half halves[2])
+static void note_placed_up_to(struct journal *journal, uint64_t sequence)
+{
+    if (sequence > journal->placed)
+        journal->placed = sequence;
+}
+
+/* What the superblock, which is of those volumes, and the halves' first descriptors tell about where things stand. NULL: there is none. */
+static void note_halves(struct engine *engine, const struct dump_super *super,
+                        struct half halves[2])
 {
     struct journal *journal = &engine->journal;
+    uint64_t identity = super != NULL ? super->identity : journal->identity;
+    bool counts = super != NULL || memory_knows(journal);
     for (uint32_t i = 0; i < 2; i++) {
         journal->list = *journal_descriptor(engine, i);
         dump_copied(&journal->list);
         const struct dump_descriptor *first = &journal->list;
         halves[i] = (struct half){0};
-        if (!dump_descriptor_sound(first) || first->identity != identity || first->chunk != 0 ||
-            first->sequence % 2 != i)
+        if (!dump_descriptor_sound(first) || first->chunk != 0 || first->sequence % 2 != i)
+            continue;
+        if (!counts) /* whoever it is from: what is written from now on has later numbers */
+            note_placed_up_to(journal, first->sequence);
+        if (first->identity != identity)
             continue;
         halves[i] = (struct half){first->sequence, first->whole == 1};
-        if (first->placed > journal->placed)
-            journal->placed = first->placed;
+        note_placed_up_to(journal, first->placed);
     }
     journal->sequence = journal->placed;
     journal->told = journal->placed;
@@ -166,18 +208,24 @@ static void judge(struct engine *engine)
                        "clear its first 8 KiB");
         return;
     }
+    if (known && super.sectors != journal->sectors) {
+        take_former_size(engine, super.sectors);
+        return;
+    }
     journal->placed = super.placed;
     journal->super_placed = super.placed;
     journal->super_serial = super.serial;
-    note_halves(engine, known ? super.identity : journal->identity, halves);
+    note_halves(engine, known ? &super : NULL, halves);
     note_pending(engine, halves);
     bool ours = known && super.identity == journal->identity;
     if (known && !ours && journal->pending_count > 0) {
-        refuse(engine, "it holds data of other volumes than these that is not in place yet. Start "
-                       "the description that it belongs to, or clear its first 8 KiB and lose that "
-                       "data");
+        refuse(engine,
+               "it holds data of other volumes than these that may not be in place yet. Start "
+               "the description that it belongs to, or clear its first 8 KiB and lose that "
+               "data");
         return;
     }
+    journal->owned = ours || (!known && memory_knows(journal));
     journal->super_due = !ours || journal->placed > journal->told;
     begin_load(engine);
 }
@@ -216,6 +264,9 @@ static void end_load(struct engine *engine)
         journal->placed = journal->to_void;
         journal->super_due = true;
     }
+    /* The life before took the fast way out, which it knew to be faster; this one has not measured anything. */
+    journal->emergency =
+        engine->phase == ENGINE_MAINS && journal->to_void != 0 && !any && !journal_is_full(engine);
     serve_all(engine);
 }
 
@@ -250,22 +301,24 @@ static void unload(struct engine *engine)
         buffer_unload(&engine->buffer, number);
 }
 
-/* Leaving out what may be complete would lose it. */
-static void refuse_for_room(struct engine *engine)
+/* Leaving out what may be complete, or was, would lose it. */
+static void refuse_load(struct engine *engine, const char *why)
 {
     unload(engine);
     for (uint32_t number = 0; number < engine->setup.volume_count; number++)
         buffer_unplace(&engine->buffer, number);
     unload(engine);
-    refuse(engine,
-           "RapiLog's memory is too small for what it holds. Give it as much as it had when "
-           "that was written");
+    refuse(engine, why);
 }
 
 /* The epoch that is being loaded is not complete. */
 static void give_up(struct engine *engine, const char *why)
 {
     struct journal *journal = &engine->journal;
+    if (memory_knows(journal)) { /* that it was complete: no other is loaded then */
+        refuse_load(engine, "the disk has lost a part of it that was flushed");
+        return;
+    }
     unload(engine);
     quoll_log("dump area: epoch %lu is not complete (%s); it is left out",
               (unsigned long)journal->pending[journal->loading], why);
@@ -330,7 +383,9 @@ static void step_loading_list(struct engine *engine)
     const char *wrong = !next_list(engine) ? "a descriptor is missing" : NULL;
     uint32_t before = journal->entries;
     if (wrong == NULL && engine->buffer.slots + journal->list.entries > engine->buffer.slot_count) {
-        refuse_for_room(engine);
+        refuse_load(engine,
+                    "RapiLog's memory is too small for what it holds. Give it as much as it "
+                    "had when that was written");
         return;
     }
     for (uint32_t i = 0; i < journal->list.entries && wrong == NULL; i++)
@@ -377,9 +432,9 @@ static void loaded(struct engine *engine)
 {
     struct journal *journal = &engine->journal;
     if (journal->damaged && journal->list.whole != 1) {
-        unload(engine);
-        refuse(engine, "the older of its epochs is damaged, which no power cut does; the newer "
-                       "one alone would not be a state that was ever acknowledged");
+        refuse_load(engine,
+                    "the older of its epochs is damaged, which no power cut does; the newer "
+                    "one alone would not be a state that was ever acknowledged");
         return;
     }
     journal->recovered += (uint64_t)journal->entries * DUMP_BLOCK;

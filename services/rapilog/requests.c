@@ -235,7 +235,7 @@ static bool settled(struct engine *engine, struct engine_volume *volume,
     if (request->asked.operation == BLOCK_WRITE)
         return !buffer_holds_write(&engine->buffer, number, request->number, request->asked.sector,
                                    request->asked.count);
-    if (engine->buffer.volume[number].promised_slots == 0)
+    if (engine_holding(engine, volume) || engine->buffer.volume[number].promised_slots == 0)
         return true;
     if (failed)
         request->status = BLOCK_IO_ERROR;

@@ -26,6 +26,8 @@ struct ordered_state {
     uint8_t data[WORLD_SLOTS * BUFFER_BLOCK];
     uint8_t memory[WORLD_OPERATIONS][8 * BLOCK_SECTOR]; /* the client's */
     uint32_t restarts, resets;
+    bool foreign;   /* the volumes have other names than at first */
+    uint32_t grown; /* sectors that the dump area's partition has more than at first */
     bool asked[WORLD_OPERATIONS]; /* in this life of the engine */
     bool done[WORLD_OPERATIONS];
     bool acknowledged[WORLD_OPERATIONS];

@@ -8,7 +8,7 @@
 #define DUMP_SECTORS ((2 + 2 * (1 + DUMP_LEAST)) * DUMP_BLOCK_SECTORS)
 #define CONTENTS (1u << 17)
 
-static_assert(WORLD_VOLUMES * WORLD_SECTORS + DUMP_SECTORS == DISK_PLACES, "volumes and dump area");
+static_assert(WORLD_VOLUMES * WORLD_SECTORS + DUMP_SECTORS <= DISK_PLACES, "volumes and dump area");
 
 struct ordered_state own;
 const struct world_own world_own = {&own, sizeof(own), WORLD_VOLUMES + 1};
@@ -111,6 +111,13 @@ bool __wrap_engine_send(struct engine *with, struct engine_volume *volume,
 
 /* ---- Events ---- */
 
+static const char *name_of(uint32_t volume)
+{
+    if (volume > 0)
+        return "log";
+    return own.foreign ? "other" : "data";
+}
+
 void ordered_start(bool hold, enum kept_past past)
 {
     uint32_t disks = WORLD_VOLUMES + (scenario->without_dump ? 0 : 1);
@@ -135,9 +142,9 @@ void ordered_start(bool hold, enum kept_past past)
         parts_tell_end(scenario->drain);
     for (uint32_t number = 0; number < disks; number++) {
         /* Too small to be measured; the costs do not matter here. */
-        engine_disk_ready(&engine, number, number == 0 ? "data" : "log",
-                          number < WORLD_VOLUMES ? WORLD_SECTORS : DUMP_SECTORS, DISK_LARGEST,
-                          false, world.now);
+        engine_disk_ready(&engine, number, name_of(number),
+                          number < WORLD_VOLUMES ? WORLD_SECTORS : DUMP_SECTORS + own.grown,
+                          DISK_LARGEST, false, world.now);
         uint64_t head = number < WORLD_VOLUMES && scenario->slow_in_place ? 1000000 : 1000;
         engine.volume[number].rate = (struct rate){1000, head, 1000, true};
     }

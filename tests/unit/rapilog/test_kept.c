@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -245,6 +247,54 @@ static void a_header_of_another_layout_or_with_a_wrong_bit_is_none(void **state)
     assert_int_equal(kept_dumped(&header), UINT64_MAX);
 }
 
+static void drain_all(void)
+{
+    struct buffer_run run;
+    struct buffer_fate fate;
+    while (buffer_next_run(&buffer, 0, 8, &run))
+        buffer_run_done(&buffer, &run, true);
+    assert_true(buffer_flush_begin(&buffer, 0));
+    while (buffer_flush_end(&buffer, 0, true, &fate))
+        continue;
+}
+
+/* When the mains fail, what is open joins the epoch that has been written, which may have the block already, in a slot with a higher number. */
+static void what_joins_an_epoch_is_newer_than_what_it_has(void **state)
+{
+    uint8_t bytes[BUFFER_SECTOR];
+    struct buffer_run run;
+    bool held;
+    for (uint32_t i = 0; i < SLOTS - 1; i++) {
+        write_sectors(8, 1, 1);
+        assert_true(buffer_seal(&buffer, 0, 1));
+        drain_all();
+    }
+    write_sectors(0, 1, 2);
+    assert_true(buffer_seal(&buffer, 0, 1));
+    while (buffer_next_run(&buffer, 0, 8, &run))
+        buffer_run_done(&buffer, &run, true);
+    write_sectors(0, 1, 3);
+    assert_true(buffer_extend(&buffer, 0));
+    assert_int_equal(begin_anew(KEPT_RESTARTED).found, 2);
+    assert_int_equal(buffer_read(&buffer, 0, 0, 1, bytes, &held), 1);
+    assert_true(held);
+    assert_int_equal(bytes[0], 3);
+}
+
+/* A life that ends between two stores would take a sound header, and all that it stands for, with it. */
+static void a_sound_header_is_not_written_again(void **state)
+{
+    const size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    struct kept_header *header =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(header, MAP_FAILED);
+    kept_header_write(header, 5);
+    assert_int_equal(mprotect(header, size, PROT_READ), 0);
+    kept_header_write(header, 5);
+    assert_true(kept_header_sound(header, 5));
+    assert_int_equal(munmap(header, size), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
@@ -260,6 +310,8 @@ int main(void)
         TEST(two_versions_of_a_block_become_one_with_a_checksum_of_its_own),
         TEST(checksums_follow_the_slots),
         TEST(a_header_of_another_layout_or_with_a_wrong_bit_is_none),
+        TEST(what_joins_an_epoch_is_newer_than_what_it_has),
+        TEST(a_sound_header_is_not_written_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

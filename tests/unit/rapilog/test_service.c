@@ -106,7 +106,9 @@ static void the_bound_is_logged_with_its_parts_and_shrinks_with_a_slow_disk(void
     struct system *s = system_new(&config);
     system_start(s);
     assert_true(twin_await_log(s->twin, "(measured)", SOON));
-    assert_true(twin_await_log(s->twin, "= (hold-up 2000000 us - reserve 0 us - 2 FLUSHes", SOON));
+    assert_true(twin_await_log(
+        s->twin, "= ((hold-up 2000000 us - reserve 0 us) / 1 RapiLog at that disk - 2 FLUSHes",
+        SOON));
     expect_gauge(s, &s->gauges->state, RAPILOG_HELD);
     TURN(delay_us, 400000);
     expect(s, write_bytes(s, 0, 8, 1), BLOCK_OK);

@@ -15,7 +15,7 @@
 
 #include "world.h"
 
-#define DISK_PLACES 320u /* as many as the larger world has */
+#define DISK_PLACES 336u /* as many as the larger world has */
 #define DISK_LARGEST 64u /* sectors of a command */
 #define DISK_CACHED 512u
 

@@ -1,0 +1,499 @@
+/*
+ * RapiLog's journal, one order of events at a time, in the world of the ordered crash-point test (ordered_world.h): what no search
+ * for every order gets to, and what somebody does to the dump area from outside.
+ */
+#include "ordered_parts.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---- Events ---- */
+
+static void happen(enum world_choice_kind kind)
+{
+    world_do(&(struct world_choice){kind, 0});
+}
+
+/* The disk does one thing after the other until the journal has got so far, or nothing more happens. */
+static void until(enum journal_stage stage)
+{
+    while (engine.journal.stage != stage && ordered_complete_first())
+        continue;
+}
+
+/* A write, which is in the dump area then, and on its way in place. */
+static void place_the_next(void)
+{
+    happen(CHOICE_OPERATION);
+    while (engine.journal.placing == 0)
+        assert_true(ordered_complete_first());
+}
+
+static void until_quiet(void)
+{
+    while (ordered_complete_first())
+        continue;
+}
+
+static void refuse_the_superblock(void)
+{
+    until(JOURNAL_SUPER_WRITING);
+    assert_int_equal(engine.journal.stage, JOURNAL_SUPER_WRITING);
+    for (uint32_t i = 0; i < WORLD_COMMANDS; i++)
+        if (world.disk.command[i].used)
+            world_do(&(struct world_choice){CHOICE_REFUSE, i});
+}
+
+static void all_must_be_answered(void)
+{
+    until_quiet();
+    const char *wrong = world_check_end();
+    if (wrong != NULL)
+        fail_msg("%s", wrong);
+}
+
+/* Whatever the power leaves. */
+static void all_must_be_safe(void)
+{
+    const char *wrong = world_check();
+    if (wrong != NULL)
+        fail_msg("%s", wrong);
+}
+
+/* ---- Restarts ---- */
+
+static const struct world_scenario held_and_slow = {.write = {{0, 0, 1}, {0, 8, 1}},
+                                                    .writes = 2,
+                                                    .held = true,
+                                                    .slow_in_place = true,
+                                                    .returns = 2,
+                                                    .restarts = 1};
+
+/* Two epochs are in place, and memory knows, but the dump area does not. */
+static void a_restart_before_the_superblock_goes_on(void **state)
+{
+    static const struct world_scenario plan = {.write = {{1, 0, 1}, {0, 0, 1}, {1, 8, 1}},
+                                               .writes = 3,
+                                               .returns = 1,
+                                               .restarts = 1,
+                                               .errors = 1};
+    world_begin(&plan, MISTAKE_NONE);
+    place_the_next();
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_END);
+    until_quiet();
+    assert_int_equal(engine.journal.stage, JOURNAL_DUMPED);
+    happen(CHOICE_BACK);
+    refuse_the_superblock();
+    happen(CHOICE_RESTART);
+    until_quiet();
+    happen(CHOICE_OPERATION);
+    all_must_be_answered();
+}
+
+/* The dump area has all that is in memory, and is to be voided: no life may take it from there. */
+static void two_restarts_before_a_dump_is_voided_find_room(void **state)
+{
+    static const struct world_scenario plan = {.write = {{0, 0, 1}, {0, 8, 1}},
+                                               .writes = 2,
+                                               .held = true,
+                                               .slow_in_place = true,
+                                               .slots = 2,
+                                               .returns = 1,
+                                               .restarts = 2,
+                                               .errors = 2};
+    world_begin(&plan, MISTAKE_NONE);
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_END);
+    until(JOURNAL_DUMPED);
+    assert_int_equal(engine.journal.stage, JOURNAL_DUMPED);
+    happen(CHOICE_BACK);
+    for (uint32_t restarts = 0; restarts < 2; restarts++) {
+        refuse_the_superblock();
+        happen(CHOICE_RESTART);
+    }
+    all_must_be_answered();
+}
+
+static void restart_when_dumped(void)
+{
+    world_begin(&held_and_slow, MISTAKE_NONE);
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_END);
+    until(JOURNAL_DUMPED);
+    assert_true(world.drained);
+    happen(CHOICE_RESTART);
+}
+
+/* The dump area has all that is in memory when RapiLog is restarted without mains: it gets there once more, not in place. */
+static void a_restart_without_mains_takes_the_fast_way_out(void **state)
+{
+    restart_when_dumped();
+    until(JOURNAL_DUMPED);
+    assert_int_equal(engine.journal.stage, JOURNAL_DUMPED);
+    assert_int_equal(engine.journal.sequence, 2);
+    all_must_be_safe();
+    assert_true(world.drained);
+    happen(CHOICE_BACK);
+    all_must_be_answered();
+}
+
+/* Before that is complete, what the life before has dumped still counts. */
+static void a_dump_that_is_cut_off_leaves_the_one_before(void **state)
+{
+    restart_when_dumped();
+    until(JOURNAL_WRITING);
+    assert_int_equal(engine.journal.stage, JOURNAL_WRITING);
+    world.drained = true; /* it was: whatever happens now, all of it must be found */
+    all_must_be_safe();
+}
+
+/* The mains are back, but the superblock that says that the dump is not needed is refused. */
+static void dump_without_voiding(void)
+{
+    world_begin(&held_and_slow, MISTAKE_NONE);
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_END);
+    until(JOURNAL_DUMPED);
+    happen(CHOICE_BACK);
+    refuse_the_superblock();
+}
+
+/* The mains come and go while the dump area takes what is then not needed there, and its other half is not free. */
+static void a_flicker_does_not_forget_an_abandoned_dump(void **state)
+{
+    dump_without_voiding();
+    happen(CHOICE_END);
+    until(JOURNAL_WRITING);
+    assert_int_equal(engine.journal.stage, JOURNAL_WRITING);
+    happen(CHOICE_BACK);
+    happen(CHOICE_END);
+    happen(CHOICE_BACK);
+    assert_true(engine.journal.abandoned);
+    happen(CHOICE_OPERATION);
+    all_must_be_answered();
+}
+
+/* What was dumped is not voided yet, so nothing newer may go in place: then the other half is the way out, also when it is the slower one. */
+static void what_is_not_voided_does_not_keep_newer_data_in_memory(void **state)
+{
+    dump_without_voiding();
+    happen(CHOICE_OPERATION);
+    for (uint32_t number = 0; number < WORLD_VOLUMES; number++)
+        engine.volume[number].rate = (struct rate){1, 1, 1, true};
+    engine.news = true;
+    parts_step();
+    happen(CHOICE_END);
+    until_quiet();
+    assert_int_equal(engine.journal.stage, JOURNAL_DUMPED);
+    assert_true(world.drained);
+    all_must_be_safe();
+}
+
+/* ---- Bad disks ---- */
+
+static void refuse_all(uint32_t volume)
+{
+    for (uint32_t i = 0; i < WORLD_COMMANDS; i++)
+        if (world.disk.command[i].used && world.disk.command[i].volume == volume)
+            world_do(&(struct world_choice){CHOICE_REFUSE, i});
+}
+
+/* So many times, the disk refuses what that volume wants and does what others want. */
+static void go_on_without(uint32_t volume, uint32_t times)
+{
+    while (times-- > 0) {
+        refuse_all(volume);
+        for (uint32_t i = 0; i < WORLD_COMMANDS; i++)
+            if (world.disk.command[i].used && world.disk.command[i].volume != volume)
+                world_do(&(struct world_choice){CHOICE_COMPLETE, i});
+        if (world.deadline != ENGINE_NEVER)
+            happen(CHOICE_TIME);
+    }
+}
+
+static void until_nothing_is_left(void)
+{
+    while (world.deadline != ENGINE_NEVER || ordered_complete_first())
+        if (world.deadline != ENGINE_NEVER)
+            happen(CHOICE_TIME);
+}
+
+/* Nothing is promised that the next start would not look for, and nobody waits for ever. */
+static void a_new_area_is_used_when_its_superblock_is_there(void **state)
+{
+    static const struct world_scenario plan = {.write = {{1, 0, 1}, {0, 0, 1}}, .writes = 2};
+    world_begin(&plan, MISTAKE_NONE);
+    memset(world.disk.durable, 0, sizeof(world.disk.durable));
+    ordered_begin_anew(true, KEPT_NOTHING);
+    until(JOURNAL_SUPER_WRITING);
+    assert_int_equal(engine.volume[0].state, VOLUME_SERVING);
+    happen(CHOICE_OPERATION);
+    assert_false(own.done[0]);
+    all_must_be_safe();
+    go_on_without(WORLD_VOLUMES, 1);
+    assert_false(own.done[0]); /* once may be an accident */
+    go_on_without(WORLD_VOLUMES, 3);
+    assert_true(own.done[0] && !own.acknowledged[0]);
+    assert_int_equal(engine.journal.sequence, 0);
+    all_must_be_safe();
+    until_nothing_is_left();
+    happen(CHOICE_OPERATION);
+    assert_true(own.acknowledged[1]);
+    all_must_be_answered();
+}
+
+/* In mode held nothing waits for that superblock but the fast way out. */
+static void a_volume_does_not_need_the_superblock_in_mode_held(void **state)
+{
+    static const struct world_scenario plan = {
+        .write = {{0, 0, 1}}, .writes = 1, .held = true, .through = true};
+    world_begin(&plan, MISTAKE_NONE);
+    memset(world.disk.durable, 0, sizeof(world.disk.durable));
+    ordered_begin_anew(false, KEPT_NOTHING);
+    until(JOURNAL_SUPER_WRITING);
+    go_on_without(WORLD_VOLUMES, 2);
+    happen(CHOICE_OPERATION);
+    for (uint32_t times = 0; times < 4; times++) {
+        assert_true(!own.done[0] || own.acknowledged[0]);
+        go_on_without(WORLD_VOLUMES, 1);
+    }
+    assert_true(own.acknowledged[0]);
+    happen(CHOICE_END);
+    go_on_without(WORLD_VOLUMES, 4);
+    assert_true(world.drained);
+}
+
+/* The bound is that of draining in place; a dump area that cannot be written must not stand before it. */
+static void a_bad_dump_area_is_given_up_when_the_mains_fail(void **state)
+{
+    world_begin(&held_and_slow, MISTAKE_NONE);
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_END);
+    until(JOURNAL_WRITING);
+    assert_int_equal(engine.journal.stage, JOURNAL_WRITING);
+    go_on_without(WORLD_VOLUMES, 8);
+    assert_true(world.drained);
+    all_must_be_safe();
+    happen(CHOICE_BACK);
+    assert_true(engine.journal.gate); /* it may be complete all the same */
+    until_nothing_is_left();
+    assert_false(engine.journal.gate);
+    all_must_be_answered();
+}
+
+static void an_unmeasured_dump_area_is_no_way_out(void **state)
+{
+    world_begin(&held_and_slow, MISTAKE_NONE);
+    engine.volume[WORLD_VOLUMES].rate = (struct rate){0, 0, 0, false};
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_END);
+    until_quiet();
+    assert_int_equal(engine.journal.sequence, 0);
+    assert_true(world.drained);
+    all_must_be_safe();
+}
+
+/* A disk that refuses something once gets it again, and nobody hears of it. */
+static void one_refusal_is_no_error(void **state)
+{
+    static const struct world_scenario plan = {
+        .write = {{1, 0, 1}, {0, 0, 1}}, .writes = 2, .through = true};
+    world_begin(&plan, MISTAKE_NONE);
+    place_the_next();
+    happen(CHOICE_OPERATION);
+    refuse_all(1);
+    until_nothing_is_left();
+    assert_true(own.acknowledged[1]);
+}
+
+/* One volume that cannot be written for good keeps the epoch of all of them. */
+static void a_bad_volume_leaves_nobody_waiting(void **state)
+{
+    static const struct world_scenario plan = {
+        .write = {{1, 0, 1}, {0, 0, 1}, {0, 8, 1}, {1, 8, 1}}, .writes = 4};
+    const struct block_request flush = {.id = 4, .operation = BLOCK_FLUSH};
+    world_begin(&plan, MISTAKE_NONE);
+    place_the_next();
+    happen(CHOICE_OPERATION);
+    go_on_without(1, 8);
+    assert_true(engine.volume[1].failing);
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_OPERATION);
+    engine_take(&engine, 0, &flush, own.memory[4]);
+    go_on_without(1, 8);
+    assert_true(own.done[2] && own.done[3] && own.done[4]);
+}
+
+/* ---- What somebody did to the dump area ---- */
+
+static const struct world_scenario two_epochs = {
+    .write = {{1, 0, 1}, {0, 0, 1}, {1, 8, 1}}, .writes = 3, .restarts = 1};
+
+static void change(uint32_t volume, uint64_t sector, uint32_t count)
+{
+    static uint8_t bytes[BLOCK_SECTOR];
+    stamp_fill(bytes, 1, 77);
+    for (uint32_t i = 0; i < count; i++)
+        world.disk.durable[place_of(volume, sector + i)] = world_value(bytes);
+}
+
+static void clear(uint32_t volume, uint64_t sector, uint32_t count)
+{
+    memset(&world.disk.durable[place_of(volume, sector)], 0, count * sizeof(world.disk.durable[0]));
+}
+
+/* What the volumes got since without it is newer than what a cleared area still holds. */
+static void a_cleared_area_holds_nothing(void **state)
+{
+    uint8_t stamp[SECTORS];
+    world_begin(&two_epochs, MISTAKE_NONE);
+    for (uint32_t i = 0; i < 3; i++) {
+        happen(CHOICE_OPERATION);
+        until_quiet();
+    }
+    disk_flush(&world.disk, UINT32_MAX);
+    clear(WORLD_VOLUMES, 0, DUMP_SUPERS * DUMP_BLOCK_SECTORS);
+    change(1, 8, 1);
+    ordered_begin_anew(true, KEPT_NOTHING);
+    until_quiet();
+    ordered_read_all(stamp);
+    assert_int_equal(stamp[place_of(1, 0)], 1);
+    assert_int_equal(stamp[place_of(1, 8)], 77);
+    /* And what is written now is found. */
+    ordered_begin_anew(true, KEPT_NOTHING);
+    until_quiet();
+    assert_true(engine.journal.owned);
+    assert_int_equal(engine.buffer.slots, 0);
+}
+
+/* Others had it in between, whose numbers begin anew: what they leave of it is not found again later either. */
+static void a_cleared_area_holds_nothing_after_others_had_it(void **state)
+{
+    uint8_t stamp[SECTORS];
+    world_begin(&two_epochs, MISTAKE_NONE);
+    place_the_next();
+    disk_flush(&world.disk, UINT32_MAX);
+    clear(WORLD_VOLUMES, 0, DUMP_SUPERS * DUMP_BLOCK_SECTORS);
+    own.foreign = true;
+    ordered_begin_anew(true, KEPT_NOTHING);
+    until_quiet();
+    own.foreign = false;
+    ordered_begin_anew(true, KEPT_NOTHING);
+    until_quiet();
+    disk_flush(&world.disk, UINT32_MAX);
+    change(1, 0, 1);
+    ordered_begin_anew(true, KEPT_NOTHING);
+    until_quiet();
+    ordered_read_all(stamp);
+    assert_int_equal(stamp[place_of(1, 0)], 77);
+}
+
+/* RapiLog's memory says otherwise: then it is not from before. */
+static void a_cleared_superblock_does_not_lose_what_memory_knows(void **state)
+{
+    world_begin(&two_epochs, MISTAKE_NONE);
+    place_the_next();
+    disk_flush(&world.disk, UINT32_MAX);
+    clear(WORLD_VOLUMES, 0, DUMP_SUPERS * DUMP_BLOCK_SECTORS);
+    happen(CHOICE_RESTART);
+    happen(CHOICE_OPERATION);
+    all_must_be_answered();
+    assert_int_equal(stamp_of_value(disk_has(&world.disk, place_of(1, 0))), 1);
+}
+
+/* The same when the mains fail before it is in place. */
+static void a_cleared_superblock_does_not_keep_the_end_waiting(void **state)
+{
+    world_begin(&two_epochs, MISTAKE_NONE);
+    place_the_next();
+    happen(CHOICE_OPERATION);
+    disk_flush(&world.disk, UINT32_MAX);
+    clear(WORLD_VOLUMES, 0, DUMP_SUPERS * DUMP_BLOCK_SECTORS);
+    happen(CHOICE_RESTART);
+    while (engine.journal.placing == 0)
+        assert_true(ordered_complete_first());
+    happen(CHOICE_END);
+    until_quiet();
+    assert_true(world.drained);
+}
+
+/* Where its halves lie follows from the size that it had; with less than that a part of it is gone. */
+static void an_area_keeps_its_size(void **state)
+{
+    world_begin(&two_epochs, MISTAKE_NONE);
+    place_the_next();
+    disk_flush(&world.disk, UINT32_MAX);
+    own.grown = 2 * DUMP_BLOCK_SECTORS;
+    ordered_begin_anew(true, KEPT_NOTHING);
+    all_must_be_answered();
+    assert_int_equal(stamp_of_value(disk_has(&world.disk, place_of(1, 0))), 1);
+}
+
+static void an_area_that_has_become_smaller_is_refused(void **state)
+{
+    world_begin(&two_epochs, MISTAKE_NONE);
+    own.grown = 2 * DUMP_BLOCK_SECTORS;
+    memset(world.disk.durable, 0, sizeof(world.disk.durable));
+    ordered_begin_anew(true, KEPT_NOTHING);
+    until_quiet();
+    disk_flush(&world.disk, UINT32_MAX);
+    own.grown = 0;
+    ordered_begin_anew(true, KEPT_NOTHING);
+    until_quiet();
+    assert_int_equal(engine.journal.stage, JOURNAL_REFUSED);
+    assert_non_null(strstr(world_trouble, "dump area"));
+}
+
+/* The disk has lost what it had flushed: leaving that out would lose it, too. What was loaded before does not keep the end waiting. */
+static void a_damaged_epoch_that_was_complete_is_refused(void **state)
+{
+    world_begin(&two_epochs, MISTAKE_NONE);
+    place_the_next();
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_END);
+    until_quiet();
+    assert_true(world.drained && engine.journal.placing == 1);
+    disk_flush(&world.disk, UINT32_MAX);
+    clear(WORLD_VOLUMES, (dump_half(engine.journal.sectors, 2) + 1) * DUMP_BLOCK_SECTORS, 1);
+    happen(CHOICE_RESTART);
+    until_quiet();
+    assert_int_equal(engine.journal.stage, JOURNAL_REFUSED);
+    assert_int_equal(engine.buffer.slots, 0);
+    assert_true(world.drained);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_restart_before_the_superblock_goes_on),
+        cmocka_unit_test(two_restarts_before_a_dump_is_voided_find_room),
+        cmocka_unit_test(a_restart_without_mains_takes_the_fast_way_out),
+        cmocka_unit_test(a_dump_that_is_cut_off_leaves_the_one_before),
+        cmocka_unit_test(a_flicker_does_not_forget_an_abandoned_dump),
+        cmocka_unit_test(what_is_not_voided_does_not_keep_newer_data_in_memory),
+        cmocka_unit_test(a_new_area_is_used_when_its_superblock_is_there),
+        cmocka_unit_test(a_volume_does_not_need_the_superblock_in_mode_held),
+        cmocka_unit_test(a_bad_dump_area_is_given_up_when_the_mains_fail),
+        cmocka_unit_test(an_unmeasured_dump_area_is_no_way_out),
+        cmocka_unit_test(one_refusal_is_no_error),
+        cmocka_unit_test(a_bad_volume_leaves_nobody_waiting),
+        cmocka_unit_test(a_cleared_area_holds_nothing),
+        cmocka_unit_test(a_cleared_area_holds_nothing_after_others_had_it),
+        cmocka_unit_test(a_cleared_superblock_does_not_lose_what_memory_knows),
+        cmocka_unit_test(a_cleared_superblock_does_not_keep_the_end_waiting),
+        cmocka_unit_test(an_area_keeps_its_size),
+        cmocka_unit_test(an_area_that_has_become_smaller_is_refused),
+        cmocka_unit_test(a_damaged_epoch_that_was_complete_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
