@@ -4,7 +4,7 @@
 #include <quoll/quoll.h>
 #include <string.h>
 
-#define FORGIVEN_NS 3600000000000ull
+#define FORGIVEN_NS 3600000000000ull /* without a reset, and none of those before counts */
 
 /* Between two tries, and how many of them there are to a line in the log: one in ten minutes. */
 #define TRY_AGAIN_NS 5000000000ull
@@ -12,6 +12,7 @@
 
 static uint64_t surviving_losses __attribute__((section(".surviving")));
 static bool was_ready __attribute__((section(".surviving")));
+static uint32_t surviving_place __attribute__((section(".surviving"))); /* while it was ready */
 
 void disk_clients_find(struct disk_clients *clients, const struct disk_config *config)
 {
@@ -49,7 +50,15 @@ bool disk_try_again(const char *problem)
         quoll_timer_set(end);
         (void)quoll_wait();
     }
+    surviving_losses++; /* whatever keeps it from working may have cost it its cache */
     return true;
+}
+
+bool disk_is_in_its_place(uint32_t place)
+{
+    if (!was_ready)
+        surviving_place = place;
+    return place == surviving_place;
 }
 
 void disk_clients_failed(struct disk_clients *clients, const char *problem)

@@ -33,6 +33,9 @@ void disk_clients_ready(struct disk_clients *clients, const struct block_geometr
 /* It could not be brought up, because of `problem`. True: it has been of use in this system, so clients may rely on it; after a
  * pause it is worth another try. False: it never was. */
 bool disk_try_again(const char *problem);
+/* place: its bus, slot and function as one number. False: a former life had the disk elsewhere, so this is another one, and perhaps another
+ * driver's. Before anything is done to it. */
+bool disk_is_in_its_place(uint32_t place);
 /* It cannot, or not any more; from now on all requests are answered with BLOCK_GONE. */
 void disk_clients_failed(struct disk_clients *clients, const char *problem);
 

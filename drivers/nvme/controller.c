@@ -17,8 +17,8 @@ enum memory_layout {
 #define IO_QUEUE 1u
 #define LARGEST_MDTS 16u
 #define POLL_NS 1000000u
-/* As long as any command (transfer.c): a disk may be busy with writing back its cache when its driver has fallen and begins anew,
- * and what is given up then, RapiLog can never write. */
+/* As long as any command (transfer.c): a disk that is reset may be busy with writing back its cache, and what is given up then, RapiLog
+ * can never write. */
 #define ADMIN_TIMEOUT_NS 120000000000u
 #define SHORTEST_READY_NS 1000000000u
 

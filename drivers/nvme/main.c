@@ -6,7 +6,7 @@
  * it lies inside a buffer that its client may name.
  *
  * States: starting; working; broken. A controller that fails, does not answer in time or answers nonsense is reset and
- * given again what was in flight, a few times in an hour, and each client's next FLUSH tells it that the cache may be lost. When
+ * given again what was in flight, a few times with less than an hour between each and the next, and each client's next FLUSH tells it that the cache may be lost. When
  * that does not help, or when it cannot be brought up at all, the driver is broken: the controller is silenced, so that no buffer
  * is touched any more, then everything in flight is answered with BLOCK_GONE, the links say why, and so it stays. A driver that
  * begins anew, with a disk that has worked before, tries to bring it up until it works.
@@ -88,6 +88,8 @@ static void become_broken(const char *problem)
 
 static void recover(const char *problem)
 {
+    (*nvme.clients
+          .losses)++; /* at once: this driver may not live to give again what is in flight */
     if (!disk_may_reset(&nvme.resets, quoll_now())) {
         become_broken(problem);
         return;
@@ -120,6 +122,8 @@ static const char *start_device(const struct disk_config *config)
     pci_host_find(&nvme.host);
     if (!pci_find(&nvme.host, &nvme_devices, config->instance, &nvme.device))
         return "there is no such NVMe controller on this machine";
+    if (!disk_is_in_its_place(pci_place(&nvme.device)))
+        return "the NVMe controller is gone; another one has its number";
     const char *problem = pci_open(&nvme.host, &nvme.device, config->place, 0, &bar);
     if (problem == NULL)
         problem = find_interrupt();

@@ -58,6 +58,11 @@ const char *pci_open(const struct pci_host *host, const struct pci_device *devic
 /* The offset in configuration space of capability number `instance` of that kind; 0: there are not so many. A chain that does not
  * end is cut, so there are never more than a configuration space has room for. */
 uint32_t pci_capability(const struct pci_device *device, uint32_t kind, uint32_t instance);
+/* Bus, slot and function as one number. */
+static inline uint32_t pci_place(const struct pci_device *device)
+{
+    return (uint32_t)device->bus << 16 | (uint32_t)device->slot << 8 | device->function;
+}
 uint32_t pci_config_read(const struct pci_device *device, uint32_t offset);
 /* Whether the device may access memory and raise interrupts. */
 void pci_bus_master(const struct pci_device *device, bool allowed);

@@ -4,8 +4,8 @@
 #include <quoll/quoll.h>
 #include <string.h>
 
-/* As long as any command (commands.c): a device waits for what it has begun, and a disk may be busy with that when its driver has
- * fallen and begins anew. What is given up then, RapiLog can never write. */
+/* As long as any command (commands.c): a device that is reset waits for what it has begun, and its disk may be busy with that. What is
+ * given up then, RapiLog can never write. */
 #define RESET_TIMEOUT_NS 120000000000u
 #define POLL_NS 1000000u
 #define SMALLEST_QUEUE 4u

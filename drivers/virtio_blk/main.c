@@ -6,7 +6,7 @@
  * buffer that its client may name.
  *
  * States: starting; working; broken. A device that asks for a reset, does not answer in time or answers nonsense is reset
- * and given again what was in flight, a few times in an hour, and each client's next FLUSH tells it that the cache may be
+ * and given again what was in flight, a few times with less than an hour between each and the next, and each client's next FLUSH tells it that the cache may be
  * lost. When that does not help, or when it cannot be brought up at all, the driver is broken: the device is silenced,
  * everything in flight is answered with BLOCK_GONE, the links say why, and so it stays. A driver that begins anew, with a disk
  * that has worked before, tries to bring it up until it works.
@@ -78,6 +78,8 @@ static const char *start_again(void)
 
 static void recover(const char *problem)
 {
+    (*disk.clients
+          .losses)++; /* at once: this driver may not live to give again what is in flight */
     if (!disk_may_reset(&disk.resets, quoll_now())) {
         become_broken(problem);
         return;
@@ -159,6 +161,8 @@ static const char *start_device(const struct disk_config *config)
     pci_host_find(&disk.host);
     if (!pci_find(&disk.host, &virtio_disks, config->instance, &disk.pci))
         return "there is no such virtio disk on this machine";
+    if (!disk_is_in_its_place(pci_place(&disk.pci)))
+        return "the virtio disk is gone; another one has its number";
     const char *problem = find_all_registers(config->place);
     if (problem == NULL)
         problem = find_interrupt();

@@ -130,7 +130,8 @@ static bool step_written(struct engine *engine, struct engine_volume *volume)
 static bool step_seal(struct engine *engine, struct engine_volume *volume, uint64_t now)
 {
     uint32_t number = engine_volume_number(engine, volume);
-    if (volume->remeasuring || journal_keeps_epochs(engine) || journal_stops_placing(engine))
+    if (volume->remeasuring || remeasure_awaits(engine, volume) || journal_keeps_epochs(engine) ||
+        journal_stops_placing(engine))
         return false;
     if (engine->setup.strict_order && core_of(engine, volume)->is_flushing)
         return false;
@@ -236,7 +237,7 @@ static uint64_t epoch_time(const struct engine_volume *volume, uint64_t expected
     return whole < expected ? whole : expected;
 }
 
-/* The epoch of all volumes ends when this one has its part: what comes later waits, and is answered with an error when that takes longer. */
+/* The epoch of all volumes ends when this one has its part: what comes later waits, and is answered with an error when that takes long. */
 static void place_again(struct engine *engine, struct engine_volume *volume, uint64_t now)
 {
     uint32_t number = engine_volume_number(engine, volume);
@@ -246,7 +247,7 @@ static void place_again(struct engine *engine, struct engine_volume *volume, uin
     buffer_place_again(&engine->buffer, number);
     epoch_refused(engine, volume, now);
     volume->last_flush = now;
-    bool answer = volume->retry_after > RETRY_FIRST && engine->phase != ENGINE_MAINS;
+    bool answer = volume->retry_after > ENGINE_PATIENCE_NS && engine->phase != ENGINE_MAINS;
     for (uint32_t other = 0; other < engine->setup.volume_count && answer; other++)
         requests_fail_waiting(engine, &engine->volume[other]);
 }

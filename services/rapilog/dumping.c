@@ -1,6 +1,6 @@
 /*
  * An epoch's way into the dump area: its list, its chunks one after the other, one FLUSH, and everything once more when the disk
- * refuses; see journal.h.
+ * refuses, or in place when there is no time for that; see journal.h.
  *
  * The slots on the list do not change until the epoch is there: they are DRAINING, or the drain stands still (mode held).
  */
@@ -156,7 +156,7 @@ void dumping_begin(struct engine *engine, uint64_t now)
 static void refused(struct engine *engine, uint64_t now)
 {
     struct journal *journal = &engine->journal;
-    if (journal->emergency && !journal->gate) {
+    if (journal->emergency && journal->placing == 0) {
         quoll_log("dump area: the disk refuses to write; draining in place");
         journal->emergency = false;
         journal->given_up = true;

@@ -48,6 +48,9 @@
 #define ENGINE_COMMANDS BLOCK_RING_ENTRIES
 #define ENGINE_RUNS 16u /* writes of the drain in flight, per volume */
 #define ENGINE_NEVER UINT64_MAX
+#define ENGINE_PATIENCE_NS                                                                         \
+    UINT64_C(                                                                                      \
+        100000000) /* what waits for a disk that refuses has to wait longer before it is answered with an error */
 
 /* A client's request; in exactly one queue of its volume at a time, or (a read whose pieces are all issued) in none. */
 struct engine_request {
@@ -101,6 +104,7 @@ struct engine_volume {
     bool read_only;
     struct rate rate;
     bool measurable;      /* it was measured at the start, or there was no time to */
+    bool measured_twice;  /* there, as the first time had errors */
     bool remeasuring;     /* it is measured while it serves (remeasure.c) */
     uint64_t measured_at; /* ns */
 
@@ -238,7 +242,7 @@ bool engine_send(struct engine *engine, struct engine_volume *volume,
                  const struct engine_command *like, struct block_request *request);
 /* Issues what the measurement of the volume wants next. */
 void engine_measure(struct engine *engine, struct engine_volume *volume, uint64_t now);
-/* A FLUSH of the journal's has failed: the disk may have dropped what any volume had in its cache. */
+/* A FLUSH has failed: the disk may have dropped what any volume had in its cache. */
 void engine_cache_lost(struct engine *engine);
 
 /* requests.c: the clients' requests */
@@ -271,6 +275,8 @@ void engine_serve(struct engine *engine, uint32_t number);
 void measuring_end(struct engine *engine, struct engine_volume *volume);
 /* remeasure.c: measures volumes that are idle; returns when it has something to do by itself. */
 uint64_t remeasure_step(struct engine *engine, uint64_t now);
+/* The volume's first measurement is still to be made: nothing may be sealed before. */
+bool remeasure_awaits(const struct engine *engine, const struct engine_volume *volume);
 
 /* promise.c: what may be promised. Sets the bound anew, from the volumes' rates of now. */
 void promise_rebound(struct engine *engine);

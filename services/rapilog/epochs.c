@@ -365,7 +365,8 @@ static void return_slot(struct buffer *buffer, uint32_t index)
 static void mark_failed(struct buffer *buffer, const struct buffer_epoch *epoch)
 {
     for (uint32_t i = epoch->list.first; i != BUFFER_NONE; i = buffer->slot[i].next)
-        buffer->slot[i].failed = true;
+        if (buffer->slot[i].todo != buffer->slot[i].valid) /* some of it was written */
+            buffer->slot[i].failed = true;
 }
 
 void buffer_cache_lost(struct buffer *buffer, uint32_t volume)

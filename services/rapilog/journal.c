@@ -81,9 +81,17 @@ bool journal_orders(const struct engine *engine)
     return engine->setup.ordered;
 }
 
+/* When the dump area has refused the fast way out, what it holds of old may come back whatever is done: better to have the rest in place
+ * than only in memory. */
+static bool gate_counts(const struct engine *engine)
+{
+    const struct journal *journal = &engine->journal;
+    return journal->gate && !(engine->phase == ENGINE_MAINS && journal->given_up);
+}
+
 bool journal_keeps_epochs(const struct engine *engine)
 {
-    return engine->setup.ordered || engine->journal.gate;
+    return engine->setup.ordered || gate_counts(engine);
 }
 
 bool journal_is_placing(const struct engine *engine)
@@ -176,7 +184,9 @@ bool journal_finished(const struct engine *engine)
     if (engine->phase == ENGINE_MAINS && engine->setup.ordered)
         return quiet && !anything_open(engine);
     if (engine->phase == ENGINE_MAINS) /* the volumes drain in place */
-        return journal->stage == JOURNAL_IDLE && !journal->gate;
+        return journal->stage == JOURNAL_IDLE && !gate_counts(engine);
+    if (!journal->owned) /* nothing of these volumes can be in it */
+        return journal->stage == JOURNAL_IDLE;
     return journal->stage == JOURNAL_IDLE && !journal->super_due && !journal->gate &&
            journal->super_placed == journal->sequence;
 }
@@ -225,7 +235,6 @@ void journal_refused(struct engine *engine, uint64_t now)
 {
     struct journal *journal = &engine->journal;
     bool hurry = engine->phase == ENGINE_MAINS;
-    bool again = journal->retry_after != 0;
     if (!journal->failing)
         quoll_log("dump area: the disk refuses to write; trying again. While it goes on refusing, "
                   "what waits for it is answered with an error");
@@ -235,7 +244,9 @@ void journal_refused(struct engine *engine, uint64_t now)
     if (journal->retry_after > RETRY_LONGEST)
         journal->retry_after = RETRY_LONGEST;
     journal->retry_at = now + journal->retry_after;
-    for (uint32_t number = 0; number < engine->setup.volume_count && again && !hurry; number++)
+    bool needed = engine->setup.ordered || journal->gate;
+    bool answer = needed && journal->retry_after > ENGINE_PATIENCE_NS;
+    for (uint32_t number = 0; number < engine->setup.volume_count && answer && !hurry; number++)
         requests_fail_waiting(engine, &engine->volume[number]);
 }
 
@@ -284,7 +295,7 @@ static bool super_failed(struct engine *engine, uint64_t now)
     journal->super_due = true;
     journal->retry_at = now + JOURNAL_RETRY_NS;
     journal->stage = JOURNAL_IDLE;
-    if (journal->gate || (engine->setup.ordered && !has_room(journal)))
+    if (!engine->setup.ordered || !has_room(journal))
         journal_refused(engine, now);
     return true;
 }
@@ -311,6 +322,8 @@ static bool step_super_flushing(struct engine *engine, uint64_t now)
         return true;
     }
     journal_accepted(engine);
+    if (!journal->owned)
+        kept_note_dumped(engine->setup.kept, journal->sequence);
     journal->owned = true;
     journal->super_placed = journal->placed;
     journal->told = journal->placed;
@@ -441,6 +454,8 @@ void journal_mains(struct engine *engine)
     bool faster =
         journal_disk(engine)->rate.known && dump_cost(engine) < buffer_cost(&engine->buffer);
     journal->emergency = has_room(journal) && (journal->gate || faster);
+    journal->given_up =
+        journal->gate && journal->failing && !journal->emergency && journal->placing == 0;
 }
 
 void journal_mains_back(struct engine *engine)

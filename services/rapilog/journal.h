@@ -26,8 +26,8 @@
  * dump area when the estimate says that this is faster. When the mains come back, or the next start has placed
  * that epoch, it is *voided*: a superblock says that it counts as placed. Before that nothing newer may go in place (`gate`), or
  * a later start would put old data over it. When RapiLog is restarted while the mains are lost and finds such an epoch, it writes all
- * once more, beside it: the one before stays valid until that is complete. When the dump area refuses it, all drains in place, for which there
- * is time (the bound counts on nothing else); should the epoch be complete all the same, it has just the same data, until the mains are back.
+ * once more, beside it: the one before stays valid until that is complete. When the dump area refuses it, all drains in
+ * place, which is what the bound counts on; should the epoch be complete all the same, it has just the same data, until the mains are back.
  *
  * ROOM. What is pending in the dump area was in memory at one instant together with all that came later, because an epoch's slots stay
  * until all volumes have placed it and memory notes that (kept.h); one that has all that was held needs no older one beside it. So
@@ -41,11 +41,12 @@
  * ERRORS. An epoch that the dump area refuses is written there again; one that the disk refuses in place, too. Until that
  * succeeds nothing is sealed after it, so one sector that stays bad stops the domain: that is what order costs. Writes are
  * acknowledged when they are dumped as long as the dump area works. A superblock that is refused goes to the other copy the next
- * time. While nothing gets on for such a reason, what waits is answered with an error from the second refusal on.
+ * time. While nothing gets on for such a reason, what waits is answered with an error after a while (ENGINE_PATIENCE_NS).
  *
  *     ABSENT
  *     AWAITED -> READING -> LOADING_LIST <-> LOADING_DATA -> IDLE, or REFUSED
  *     IDLE -> WRITING -> FLUSHING -> DUMPED -> IDLE          WRITING, FLUSHING -> RETRYING -> WRITING
+ *     WRITING, FLUSHING -> IDLE, when an emergency goes on in place
  *     IDLE -> SUPER_WRITING -> SUPER_FLUSHING -> IDLE
  *
  * Callers: the engine's parts. Slots and descriptors lie in the engine's memory, which the disk reads by DMA; what was read from
@@ -160,7 +161,7 @@ struct dump_super *journal_super(const struct engine *engine, uint32_t copy);
 /* Reads or writes whole blocks of the dump area; memory: within the engine's. Counts in in_flight. */
 void journal_send(struct engine *engine, uint32_t operation, uint64_t block, const void *memory,
                   uint32_t blocks);
-/* The disk refuses to write to the dump area, and nothing gets on before it does: the second time, what waits is answered with an error. */
+/* The disk refuses to write to the dump area, and nothing gets on before it does: after a while, what waits is answered with an error. */
 void journal_refused(struct engine *engine, uint64_t now);
 /* It has written. */
 void journal_accepted(struct engine *engine);

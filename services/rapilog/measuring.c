@@ -97,6 +97,13 @@ static void step_measure(struct engine *engine, struct engine_volume *volume, ui
         measure_stop(&volume->measure);
     if (!measure_finished(&volume->measure))
         return;
+    /* A FLUSH that fails at first may only tell of a loss that was before (quoll/block.h). */
+    bool again = volume->measure.failed && !volume->measure.stopped && !volume->measured_twice;
+    volume->measured_twice = true;
+    if (again && measure_again(&volume->measure, now)) {
+        engine->news = true;
+        return;
+    }
     volume->measured_at = now;
     measured(engine, volume);
 }

@@ -87,8 +87,8 @@ static struct rate way_out(const struct engine *engine, const struct rate *worst
 
 bool promise_is_closed(const struct engine *engine)
 {
-    if (!engine->setup.ordered)
-        return false;
+    if (!engine->setup.ordered) /* nothing gets out of memory */
+        return engine->journal.gate && engine->journal.failing;
     for (uint32_t number = 0; number < engine->setup.volume_count; number++)
         if (engine->volume[number].failing)
             return true;

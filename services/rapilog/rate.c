@@ -89,7 +89,7 @@ static void follow_transfer(struct rate *rate, uint64_t work, uint64_t actual)
         uint64_t capped = actual / STEEPEST > work ? work * STEEPEST : actual;
         rate->slot_ns = larger(rate->slot_ns, scaled(rate->slot_ns, capped, work));
         rate->head_ns = larger(rate->head_ns, scaled(rate->head_ns, capped, work));
-    } else {
+    } else if (actual < work) {
         rate->slot_ns = grown(rate->slot_ns, scaled(rate->slot_ns, actual, work));
         rate->head_ns = grown(rate->head_ns, scaled(rate->head_ns, actual, work));
     }

@@ -8,9 +8,9 @@
  * afterwards. As soon as there is a request, or the mains are lost, no further command is issued and what was measured so
  * far is dropped; so a drain waits at most for the commands of one probe's step, which `reserve` must allow for as for any in flight.
  *
- * A volume for whose first measurement there was no time, because the mains failed, is measured as soon as it is idle. Until then
- * nothing is promised on any volume, so this one goes on to its end although requests arrive: writes wait for it once, as
- * at the start, and a busy volume gets it done, too. Only the mains, or a drain, end it before; then it begins again.
+ * A volume for whose first measurement there was no time, because the mains failed, is measured as soon as the epoch that is on its way is on
+ * the disk; no other is sealed before. Until then nothing is promised on any volume, so it goes on to its end although requests
+ * arrive: writes wait for it once, as at the start, and a busy volume gets it done, too. Only the mains, or a drain, end it before; then it begins again.
  *
  * With a dump area volumes are not measured again: what is placed is under way at times that this file does not know.
  */
@@ -34,6 +34,21 @@ static bool is_idle(const struct engine *engine, const struct engine_volume *vol
 static bool may_be_measured(const struct engine *engine, const struct engine_volume *volume)
 {
     return volume->state == VOLUME_SERVING && volume->measurable && !engine->setup.has_dump;
+}
+
+bool remeasure_awaits(const struct engine *engine, const struct engine_volume *volume)
+{
+    return may_be_measured(engine, volume) && !volume->rate.known && !volume->failing &&
+           engine->phase == ENGINE_RUNNING;
+}
+
+/* Clients may go on reading meanwhile, and writing to memory. */
+static bool may_begin(const struct engine *engine, const struct engine_volume *volume)
+{
+    const struct buffer_volume *core = core_of(engine, volume);
+    if (remeasure_awaits(engine, volume))
+        return !core->is_writing && !core->is_flushing;
+    return is_idle(engine, volume) && volume->commands == 0;
 }
 
 static uint64_t due_at(const struct engine_volume *volume)
@@ -82,8 +97,8 @@ static bool others_are_measured(const struct engine *engine, const struct engine
 
 static void step(struct engine *engine, struct engine_volume *volume, uint64_t now)
 {
-    if (!volume->remeasuring && is_idle(engine, volume) && volume->commands == 0 &&
-        now >= due_at(volume) && !others_are_measured(engine, volume))
+    if (!volume->remeasuring && may_begin(engine, volume) && now >= due_at(volume) &&
+        !others_are_measured(engine, volume))
         begin(engine, volume, now);
     if (!volume->remeasuring)
         return;

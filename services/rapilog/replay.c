@@ -254,8 +254,8 @@ static void end_load(struct engine *engine)
     for (uint32_t number = 0; number < engine->setup.volume_count; number++)
         any = any || engine->buffer.volume[number].is_dumping;
     journal->stage = any ? JOURNAL_DUMPED : JOURNAL_IDLE;
-    /* Before `to_void` counts: what is voided is in memory, and the next life must not look for it there. */
-    kept_note_dumped(engine->setup.kept, journal->sequence);
+    /* An area that does not say yet whose it is holds nothing of this memory's. Before `to_void` counts: what is voided is in memory, and the next life must not look for it there. */
+    kept_note_dumped(engine->setup.kept, journal->owned ? journal->sequence : KEPT_NOT_READ);
     if (journal->to_void > journal->sequence)
         journal->sequence = journal->to_void;
     journal->gate =

@@ -13,6 +13,7 @@
 
 static struct volumes volumes;
 static uint64_t losses __attribute__((section(".surviving"))); /* of the disk's cache */
+bool volume_was_assigned __attribute__((section(".surviving")));
 static struct block_buffers buffers;
 
 static void refuse(uint32_t number, const char *label, const char *reason)
@@ -70,12 +71,6 @@ static bool any_label(const struct volume_config *config)
     return false;
 }
 
-/* The link to the disk outlives the service: its first session has number 1. */
-static bool began_anew(void)
-{
-    return (uint32_t)volumes.disk.session > 1;
-}
-
 static void pause_until(uint64_t end)
 {
     while (quoll_now() < end) {
@@ -89,10 +84,10 @@ static void read_table(struct partition_table *table, const struct volume_config
     uint64_t signals = 0; /* every link is looked at afterwards anyway */
     const struct block_buffer *own = &buffers.buffer[config->buffer];
     table_read(table, &volumes.disk, own, config->buffer, &signals);
-    if (table->problem != GPT_NONE && began_anew())
+    if (table->problem != GPT_NONE && volume_was_assigned)
         quoll_log("disk \"%s\": %s; it is read until that is over", volumes.disk.geometry.name,
                   gpt_problem_text(table->problem));
-    while (table->problem != GPT_NONE && began_anew() &&
+    while (table->problem != GPT_NONE && volume_was_assigned &&
            block_client_state(&volumes.disk) == BLOCK_LINK_READY) {
         pause_until(quoll_now() + quoll_ticks_from_ns(READ_AGAIN_NS));
         table_read(table, &volumes.disk, own, config->buffer, &signals);
@@ -106,6 +101,7 @@ static void assign_all(const struct volume_config *config)
         read_table(&table, config);
     for (uint32_t i = 0; i < config->client_count; i++)
         assign(config, &table, i);
+    volume_was_assigned = volume_was_assigned || table.problem == GPT_NONE;
 }
 
 static void start(const struct volume_config *config)

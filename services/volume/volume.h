@@ -39,7 +39,7 @@ struct volumes {
     bool gone;        /* the disk has failed */
 };
 
-/* Before anything else; the servers are attached, the disk is not READY yet. losses: 0 in the service's first life. */
+/* Before anything else; the servers are attached, the disk is not READY yet. *losses: 0 in the service's first life. */
 void volumes_start(struct volumes *volumes, uint32_t count, uint64_t *losses);
 /* Gives client `number` an extent of the disk, or says why not (at most 71 characters) and leaves it without. The
  * client sees it under the label, or under the disk's own name when that is empty. At the start only: what an extent's former owner
@@ -54,5 +54,8 @@ void volumes_work(struct volumes *volumes);
 /* Before waiting: false when there is work. After it: awake. */
 bool volumes_sleep(struct volumes *volumes);
 void volumes_awake(struct volumes *volumes);
+
+/* This life of the service, or a former one, has found its volumes on the disk (main.c). */
+extern bool volume_was_assigned;
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "../../../services/volume/gpt.h"
+#include "../../../services/volume/volume.h"
 #include <quoll/block_io.h>
 #include <quoll/twin.h>
 #include <stdlib.h>
@@ -145,7 +146,7 @@ struct fixture {
     struct volume_config config;
     struct block_client client[CLIENTS];
     uint8_t *buffer[CLIENTS];
-    bool later_life; /* the service has had a session with the disk before */
+    bool later_life; /* the service has served volumes of the disk before */
 };
 
 static int set_up(void **state)
@@ -176,8 +177,8 @@ static void start(struct fixture *f)
     twin_give_config(service, &f->config, sizeof(f->config));
     twin_give_memory(service, "buffer0", own, VOLUME_BUFFER_BYTES);
     twin_give_memory(driver, "buffer0", own, VOLUME_BUFFER_BYTES);
-    struct block_link *link = twin_link(driver, "client0", service, "disk0", BLOCK_LINK_BYTES);
-    link->join = f->later_life ? 1 : 0;
+    twin_link(driver, "client0", service, "disk0", BLOCK_LINK_BYTES);
+    volume_was_assigned = f->later_life;
     for (uint32_t i = 0; i < CLIENTS; i++) {
         char buffer[16], client[16], name[16];
         quoll_format(buffer, sizeof(buffer), "buffer%u", FIRST_BUFFER + i);

@@ -240,7 +240,7 @@ static void a_new_area_is_used_when_its_superblock_is_there(void **state)
     all_must_be_safe();
     go_on_without(WORLD_VOLUMES, 1);
     assert_false(own.done[0]); /* once may be an accident */
-    go_on_without(WORLD_VOLUMES, 3);
+    go_on_without(WORLD_VOLUMES, 9);
     assert_true(own.done[0] && !own.acknowledged[0]);
     assert_int_equal(engine.journal.sequence, 0);
     all_must_be_safe();
@@ -290,6 +290,58 @@ static void a_bad_dump_area_is_given_up_when_the_mains_fail(void **state)
     all_must_be_answered();
 }
 
+/* What was dumped cannot be voided then: nothing leaves memory, so nothing more is promised; what was, gets out in place when the mains fail
+ * again, though what the area holds of old may come back. */
+static void a_bad_dump_area_is_given_up_each_time(void **state)
+{
+    static const struct world_scenario plan = {
+        .write = {{0, 0, 1}, {0, 8, 1}, {1, 0, 1}, {1, 8, 1}},
+        .writes = 4,
+        .held = true,
+        .slow_in_place = true,
+        .returns = 3};
+    world_begin(&plan, MISTAKE_NONE);
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_END);
+    go_on_without(WORLD_VOLUMES, 8);
+    assert_true(world.drained);
+    happen(CHOICE_BACK);
+    happen(CHOICE_OPERATION);
+    assert_true(own.acknowledged[2]);
+    for (uint32_t times = 0; times < 2; times++) {
+        happen(CHOICE_END);
+        go_on_without(WORLD_VOLUMES, 12);
+        assert_true(world.drained);
+        all_must_be_safe();
+        happen(CHOICE_BACK);
+        go_on_without(WORLD_VOLUMES, 4);
+    }
+    assert_true(engine.journal.gate && engine.journal.failing);
+    happen(CHOICE_OPERATION);
+    assert_false(own.done[3]);
+    go_on_without(WORLD_VOLUMES, 12);
+    assert_true(own.done[3] && !own.acknowledged[3]);
+    until_nothing_is_left();
+    all_must_be_answered();
+}
+
+/* Nothing can be in it, so nothing is left to be said there. */
+static void a_clean_end_does_not_wait_for_a_first_superblock(void **state)
+{
+    static const struct world_scenario plan = {
+        .write = {{0, 0, 1}}, .writes = 1, .held = true, .through = true, .drain = true};
+    world_begin(&plan, MISTAKE_NONE);
+    memset(world.disk.durable, 0, sizeof(world.disk.durable));
+    ordered_begin_anew(false, KEPT_NOTHING);
+    until(JOURNAL_SUPER_WRITING);
+    happen(CHOICE_OPERATION);
+    go_on_without(WORLD_VOLUMES, 4);
+    happen(CHOICE_END);
+    go_on_without(WORLD_VOLUMES, 8);
+    assert_true(world.drained);
+}
+
 static void an_unmeasured_dump_area_is_no_way_out(void **state)
 {
     world_begin(&held_and_slow, MISTAKE_NONE);
@@ -330,7 +382,7 @@ static void a_bad_volume_leaves_nobody_waiting(void **state)
     happen(CHOICE_OPERATION);
     happen(CHOICE_OPERATION);
     engine_take(&engine, 0, &flush, own.memory[4]);
-    go_on_without(1, 8);
+    go_on_without(1, 24);
     assert_true(own.done[2] && own.done[3] && own.done[4]);
 }
 
@@ -374,6 +426,27 @@ static void a_cleared_area_holds_nothing(void **state)
     until_quiet();
     assert_true(engine.journal.owned);
     assert_int_equal(engine.buffer.slots, 0);
+}
+
+/* Nor after a restart of RapiLog before the superblock is there. */
+static void a_cleared_area_holds_nothing_after_a_restart(void **state)
+{
+    uint8_t stamp[SECTORS];
+    world_begin(&two_epochs, MISTAKE_NONE);
+    for (uint32_t i = 0; i < 3; i++) {
+        happen(CHOICE_OPERATION);
+        until_quiet();
+    }
+    disk_flush(&world.disk, UINT32_MAX);
+    clear(WORLD_VOLUMES, 0, DUMP_SUPERS * DUMP_BLOCK_SECTORS);
+    change(1, 8, 1);
+    ordered_begin_anew(true, KEPT_NOTHING);
+    refuse_the_superblock();
+    ordered_begin_anew(true, KEPT_RESTARTED);
+    until(JOURNAL_SUPER_WRITING);
+    ordered_read_all(stamp);
+    assert_int_equal(stamp[place_of(1, 8)], 77);
+    assert_false(engine.journal.owned);
 }
 
 /* Others had it in between, whose numbers begin anew: what they leave of it is not found again later either. */
@@ -484,10 +557,13 @@ int main(void)
         cmocka_unit_test(a_new_area_is_used_when_its_superblock_is_there),
         cmocka_unit_test(a_volume_does_not_need_the_superblock_in_mode_held),
         cmocka_unit_test(a_bad_dump_area_is_given_up_when_the_mains_fail),
+        cmocka_unit_test(a_bad_dump_area_is_given_up_each_time),
+        cmocka_unit_test(a_clean_end_does_not_wait_for_a_first_superblock),
         cmocka_unit_test(an_unmeasured_dump_area_is_no_way_out),
         cmocka_unit_test(one_refusal_is_no_error),
         cmocka_unit_test(a_bad_volume_leaves_nobody_waiting),
         cmocka_unit_test(a_cleared_area_holds_nothing),
+        cmocka_unit_test(a_cleared_area_holds_nothing_after_a_restart),
         cmocka_unit_test(a_cleared_area_holds_nothing_after_others_had_it),
         cmocka_unit_test(a_cleared_superblock_does_not_lose_what_memory_knows),
         cmocka_unit_test(a_cleared_superblock_does_not_keep_the_end_waiting),

@@ -198,6 +198,16 @@ static void absurd_times_do_no_harm(void **state)
     assert_true(rate.slot_ns > 0 && rate.head_ns > 0 && rate.flush_ns > 0);
 }
 
+static void what_takes_as_long_as_expected_changes_nothing(void **state)
+{
+    struct rate rate = {40 * US, 4 * MS, 2 * MS, true};
+    for (uint32_t i = 0; i < 100000; i++)
+        rate_follow(&rate, 1000, 10, rate_expects(&rate, 1000, 10));
+    assert_int_equal(rate.slot_ns, 40 * US);
+    assert_int_equal(rate.head_ns, 4 * MS);
+    assert_int_equal(rate.flush_ns, 2 * MS);
+}
+
 /* ---- The bound ---- */
 
 static void the_budget_is_hold_up_less_reserve_and_two_flushes(void **state)
@@ -278,6 +288,7 @@ int main(void)
         cmocka_unit_test(what_is_measured_again_counts_as_an_epoch_does),
         cmocka_unit_test(small_epochs_tell_about_the_flush),
         cmocka_unit_test(absurd_times_do_no_harm),
+        cmocka_unit_test(what_takes_as_long_as_expected_changes_nothing),
         cmocka_unit_test(the_budget_is_hold_up_less_reserve_and_two_flushes),
         cmocka_unit_test(without_enough_time_nothing_is_promised_and_the_reason_is_told),
         cmocka_unit_test(what_is_promised_fits_into_the_hold_up_time),

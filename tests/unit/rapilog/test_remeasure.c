@@ -344,6 +344,20 @@ static void requests_do_not_keep_a_volume_from_its_first_measurement(void **stat
     }
 }
 
+static void a_volume_that_is_never_idle_gets_its_first_measurement(void **state)
+{
+    uint32_t sent = 0;
+    assert_true(lose_mains_at_the_start(5));
+    for (uint32_t i = 0; i < 500; i++) {
+        while (sent < answers + 16)
+            write_block(sent++ % (SECTORS / 8), 1);
+        (void)engine_step(&engine, disk.now);
+        (void)happen(UINT64_MAX);
+    }
+    assert_int_equal(gauges.measurements, 1);
+    assert_true(answers > 100);
+}
+
 static void mains_lost_again_in_the_first_measurement_put_it_off_again(void **state)
 {
     for (uint32_t steps = 0; steps < 25; steps++) { /* it has more */
@@ -401,6 +415,7 @@ int main(void)
         cmocka_unit_test(mains_that_are_lost_in_a_measurement_are_no_later_drained),
         cmocka_unit_test(a_volume_with_no_time_to_be_measured_is_measured_when_the_mains_are_back),
         cmocka_unit_test(requests_do_not_keep_a_volume_from_its_first_measurement),
+        cmocka_unit_test(a_volume_that_is_never_idle_gets_its_first_measurement),
         cmocka_unit_test(mains_lost_again_in_the_first_measurement_put_it_off_again),
         cmocka_unit_test(a_disk_with_errors_is_not_measured_over_and_over),
         cmocka_unit_test(with_a_dump_area_the_log_says_that_there_was_no_time),
