@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 
 import rig
 
@@ -25,8 +26,19 @@ def finish(name, run):
     return row
 
 
+def must_not_disturb(name, run):
+    """A second run in the folder of one that is under way is refused."""
+    while not os.path.exists(rig.path(f'{name}/log')):
+        rig.check(run.poll() is None, f'{name} has ended')
+        time.sleep(0.1)
+    second = start(name)
+    out = second.communicate(timeout=60)[0]
+    rig.check(second.returncode == 1 and 'another run uses' in out, f'exit status {second.returncode}\n{out}')
+
+
 def test():
     honest, broken = start('honest'), start('broken', '--break', 'lying-flush')
+    must_not_disturb('honest', honest)
     row = finish('honest', honest)
     rig.check(row['lost'] == 0 and row['out_of_order'] == 0, str(row))
     rig.check(finish('broken', broken)['lost'] > 0, 'a disk that lies about FLUSH must lose something')
