@@ -105,11 +105,11 @@ def calibrate(image):
     return {'dilation': dilation.factor(on_host, in_guest), 'guest_work_us': in_guest, 'host_work_us': on_host}
 
 
-def complete_initramfs():
-    """The demo's own files come with the initramfs: what is on the disk is Debian's only."""
-    extra = [os.path.join(host.GUEST, name)
-             for name in ('session', 'calibrate', 'postgresql.conf', 'tables.sql', 'insert.sql')]
-    initramfs.complete(BASE, os.path.join(host.GUEST, 'initramfs-init'), extra, INITRD)
+def complete_initramfs(target=INITRD, more=()):
+    """The demo's own files come with the initramfs: what is on the disk is Debian's only. `more`: further files for it."""
+    own = [os.path.join(host.GUEST, name)
+           for name in ('mount-ext4', 'session', 'calibrate', 'postgresql.conf', 'tables.sql', 'insert.sql')]
+    initramfs.complete(BASE, os.path.join(host.GUEST, 'initramfs-init'), [*own, *more], target)
 
 
 def build():

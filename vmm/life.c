@@ -61,6 +61,8 @@ static void run(struct vm *vm)
     survival_save_clock(vm);
     power_reset(&vm->survival->power);
     (void)power_start(&vm->survival->power, 0, loaded.entry, loaded.device_tree);
+    for (uint32_t i = 0; i < vm->disk_count; i++)
+        virtio_block_new_guest(&vm->disk[i]);
     go(vm);
 }
 

@@ -2,6 +2,7 @@
 
 import os
 
+import guest
 import guest_disk
 import host
 import machine as machines
@@ -34,7 +35,7 @@ class PostgreSql:
         return guest_disk.KERNEL
 
     def initrd(self):
-        return guest_disk.INITRD
+        return guest.initrd('postgresql')
 
     def filtered(self, mode):
         return {'plain': (), 'through': ('wal',), 'held': ('wal',), 'held ordered': self.volumes}[mode]

@@ -135,7 +135,7 @@ class Raw:
         return guest.KERNEL
 
     def initrd(self):
-        return guest.initrd()
+        return guest.initrd('small')
 
     def filtered(self, mode):
         return () if mode == 'plain' else self.volumes

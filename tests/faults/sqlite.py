@@ -1,38 +1,21 @@
 """The SQLite workload's other half; guest/sqlite.c tells what the guest does. The whole database is on one volume."""
 
 import os
-import shutil
 
 import guest
 import host
-import package_source
 from verdict import Verdict
 
 MIB = 1 << 20
 SECTOR = 512
 START, SIZE = 1 * MIB, 48 * MIB
 DUMP = 20 * MIB
-LIBRARY = os.path.join(host.BUILD, 'torture', 'sqlite')
 
 
 def library():
-    """Debian's libsqlite3.a for the guest, and its header."""
-    archive = os.path.join(LIBRARY, 'usr/lib/aarch64-linux-gnu/libsqlite3.a')
-    if not os.path.exists(archive):
-        host.say('fetching libsqlite3-dev for arm64')
-        work = LIBRARY + '.work'
-        shutil.rmtree(work, ignore_errors=True)
-        os.makedirs(work)
-        try:
-            source = package_source.PackageSource(work)
-            source.update()
-            source.unpack('libsqlite3-dev', work + '/tree')
-        except package_source.Missing as missing:
-            raise host.Failure(f'SQLite for the guest cannot be had: {missing}') from missing
-        shutil.rmtree(LIBRARY, ignore_errors=True)
-        os.rename(work + '/tree', LIBRARY)
-        shutil.rmtree(work)
-    return archive, os.path.join(LIBRARY, 'usr/include')
+    """Debian's libsqlite3.a for the guest, and its headers."""
+    folder = guest.package('libsqlite3-dev')
+    return os.path.join(folder, 'usr/lib/aarch64-linux-gnu/libsqlite3.a'), os.path.join(folder, 'usr/include')
 
 
 class Sqlite:
@@ -58,7 +41,7 @@ class Sqlite:
         return guest.KERNEL
 
     def initrd(self):
-        return guest.initrd()
+        return guest.initrd('small')
 
     def filtered(self, mode):
         return () if mode == 'plain' else self.volumes

@@ -186,6 +186,15 @@ static void set_up(void)
     setting_up = false;
 }
 
+/* As vmm/life.c does it. */
+static void start_new_guest(void)
+{
+    driver_reset(&driver);
+    if (virtio_block_is_quiet(&block))
+        virtio_block_new_guest(&block);
+    set_up();
+}
+
 static void begin_anew(void)
 {
     note_lent();
@@ -463,6 +472,8 @@ static void happen(uint8_t step, struct input *input)
         hostile_ends_life(input_8(input), &next_life);
     else if (step == 57)
         set_up();
+    else if (step == 65)
+        start_new_guest();
     else if (!tame)
         be_hostile(step, input);
 }

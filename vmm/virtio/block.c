@@ -181,6 +181,15 @@ void virtio_block_resume(struct virtio_block *block)
         virtio_broken(&block->device);
 }
 
+/* A server that serves the queue itself keeps what it is given until the disk has it for good. */
+void virtio_block_new_guest(struct virtio_block *block)
+{
+    if (is_lent(block))
+        return;
+    block_queue_settle(&block->data);
+    block_client_publish(block->disk);
+}
+
 /* ---- start ---- */
 
 static void put_config(struct virtio_block *block, uint32_t offset, uint64_t value, size_t size)

@@ -37,6 +37,8 @@ void virtio_block_start(struct virtio_block *block, const struct virtio_block_se
 void virtio_block_completions(struct virtio_block *block);
 /* A device that has just been started has got its driver's settings from a former life. */
 void virtio_block_resume(struct virtio_block *block);
+/* A new guest is about to start; the device has been reset and is quiet. What the disk lost before is none of its concern. */
+void virtio_block_new_guest(struct virtio_block *block);
 /* Nothing of an earlier life is at the disk. */
 static inline bool virtio_block_is_quiet(const struct virtio_block *block)
 {

@@ -343,6 +343,17 @@ void block_queue_forget(struct block_queue *block)
     block->waiting = NULL;
 }
 
+void block_queue_settle(struct block_queue *block)
+{
+    struct virtio_block_request *request = free_request(block);
+    if (!block->flushes || request == NULL || !submit_flush(block, request))
+        return;
+    request->pieces = 1;
+    request->state = BLOCK_ORPHAN;
+    block->flights++;
+    block->orphans++;
+}
+
 /* ---- answers of the disk ---- */
 
 static void piece_done(struct block_queue *block, struct virtio_block_request *request,

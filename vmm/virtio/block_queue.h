@@ -14,6 +14,9 @@
  * requests in flight become ORPHANs: their extents stay in use until the disk has answered, the guest's memory is not
  * touched any more, and no new request is taken before the last orphan is gone, so that an old write
  * cannot overtake a new one. One thread.
+ *
+ * A new guest begins with a FLUSH of the device's own, an orphan from the start: where the disk's cache was lost, the first FLUSH
+ * of each client fails (quoll/block.h), and a guest that had not written anything yet would take that for a loss of its own.
  */
 #ifndef VMM_VIRTIO_BLOCK_QUEUE_H
 #define VMM_VIRTIO_BLOCK_QUEUE_H
@@ -98,6 +101,8 @@ void block_queue_start(struct block_queue *block, const struct block_queue_setup
 enum block_queue_end block_queue_process(struct block_queue *block);
 /* The disk has answered a piece; ids of an earlier life are ignored. */
 void block_queue_answered(struct block_queue *block, uint64_t id, uint32_t status);
+/* Before the first request of a new guest, with none at the disk. */
+void block_queue_settle(struct block_queue *block);
 /* Goes on with requests that have further pieces, or wait. After answers, before process(). True when something was
  * handed to the disk. */
 bool block_queue_resume(struct block_queue *block);

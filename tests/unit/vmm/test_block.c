@@ -420,6 +420,52 @@ static void reset_with_requests_at_the_disk(void **state)
     assert_int_equal(disk[7 * 512], 2);
 }
 
+/* What was lost before a guest started was lost to nobody. What is lost later is told: its own FLUSH comes after. */
+static void a_new_guest_is_not_told_what_was_lost_before(void **state)
+{
+    virtio_block_new_guest(&block);
+    assert_false(virtio_block_is_quiet(&block));
+    start_driver(1u << 9);
+    uint64_t data = driver_allocate(&driver, 512);
+    request(OUT, 7, data, 512, 1, status_address);
+    assert_true(disk_step(BLOCK_IO_ERROR)); /* the FLUSH of the new guest's start */
+    assert_false(disk_step(BLOCK_OK));      /* the write waits for its end */
+    virtio_block_completions(&block);
+    assert_true(virtio_block_is_quiet(&block));
+    disk_runs();
+    assert_int_equal(answer(), 0);
+    request(FLUSH, 0, 0, 0, 0, status_address);
+    assert_true(disk_step(BLOCK_IO_ERROR));
+    virtio_block_completions(&block);
+    assert_int_equal(answer(), 1);
+}
+
+static void assert_new_guest_asks_for_nothing(void)
+{
+    virtio_block_new_guest(&block);
+    assert_true(virtio_block_is_quiet(&block));
+    assert_false(disk_step(BLOCK_OK));
+}
+
+static void a_new_guest_asks_for_nothing_where_nothing_is_flushed(void **state)
+{
+    start_lent();
+    assert_new_guest_asks_for_nothing();
+    wanted.lent = NULL;
+    wanted.write_through = true;
+    start();
+    assert_new_guest_asks_for_nothing();
+}
+
+static void a_disk_that_goes_away_ends_the_flush_of_a_new_guest(void **state)
+{
+    virtio_block_new_guest(&block);
+    block_server_failed(&server, "burnt");
+    virtio_block_completions(&block);
+    assert_true(virtio_block_is_quiet(&block));
+    assert_new_guest_asks_for_nothing();
+}
+
 /* A guest that breaks its queue may then say that it is larger than its rings; the disk answers after that. */
 static void a_broken_queue_gets_no_answers(void **state)
 {
@@ -503,6 +549,9 @@ int main(void)
         cmocka_unit_test_setup(a_queue_that_was_being_taken_back_is_not_lent_anew, setup),
         cmocka_unit_test_setup(headless_requests_need_reset, setup),
         cmocka_unit_test_setup(reset_with_requests_at_the_disk, setup),
+        cmocka_unit_test_setup(a_new_guest_is_not_told_what_was_lost_before, setup),
+        cmocka_unit_test_setup(a_new_guest_asks_for_nothing_where_nothing_is_flushed, setup),
+        cmocka_unit_test_setup(a_disk_that_goes_away_ends_the_flush_of_a_new_guest, setup),
         cmocka_unit_test_setup(a_broken_queue_gets_no_answers, setup),
         cmocka_unit_test_setup(mad_servers_are_survived, setup),
         cmocka_unit_test_setup(random_guests_are_survived, setup),
