@@ -14,6 +14,8 @@ static uint64_t surviving_losses __attribute__((section(".surviving")));
 static bool was_ready __attribute__((section(".surviving")));
 static uint32_t surviving_place __attribute__((section(".surviving"))); /* while it was ready */
 
+static uint8_t surviving_serial[DISK_SERIAL_BYTES] __attribute__((section(".surviving")));
+
 void disk_clients_find(struct disk_clients *clients, const struct disk_config *config)
 {
     if (config->client_count > CONFIG_MAX_CLIENTS)
@@ -43,6 +45,7 @@ bool disk_try_again(const char *problem)
     uint64_t end = quoll_now() + quoll_ticks_from_ns(TRY_AGAIN_NS);
     if (!was_ready)
         return false;
+    surviving_losses++; /* whatever keeps it from working may have cost it its cache */
     if (tries++ % TRIES_TO_A_LINE == 0)
         quoll_log("the disk cannot be used again yet: %s; trying every %u s", problem,
                   (unsigned)(TRY_AGAIN_NS / 1000000000));
@@ -50,8 +53,13 @@ bool disk_try_again(const char *problem)
         quoll_timer_set(end);
         (void)quoll_wait();
     }
-    surviving_losses++; /* whatever keeps it from working may have cost it its cache */
     return true;
+}
+
+void disk_had_failed(void)
+{
+    if (was_ready)
+        surviving_losses++;
 }
 
 bool disk_is_in_its_place(uint32_t place)
@@ -59,6 +67,13 @@ bool disk_is_in_its_place(uint32_t place)
     if (!was_ready)
         surviving_place = place;
     return place == surviving_place;
+}
+
+bool disk_is_the_same(const uint8_t serial[DISK_SERIAL_BYTES])
+{
+    if (!was_ready)
+        memcpy(surviving_serial, serial, DISK_SERIAL_BYTES);
+    return memcmp(surviving_serial, serial, DISK_SERIAL_BYTES) == 0;
 }
 
 void disk_clients_failed(struct disk_clients *clients, const char *problem)
@@ -80,6 +95,8 @@ bool disk_clients_take(struct disk_clients *clients, uint32_t *number,
         uint32_t candidate = (clients->next + i) % clients->count;
         if (may_take(clients, candidate) &&
             block_server_take(&clients->server[candidate], request)) {
+            if (request->operation == BLOCK_WRITE)
+                block_server_writing(&clients->server[candidate], *clients->losses);
             *number = candidate;
             clients->next = candidate + 1;
             return true;
@@ -94,11 +111,11 @@ void disk_clients_complete(struct disk_clients *clients, uint32_t number, uint64
     block_server_complete(&clients->server[number], id, status);
 }
 
-void disk_clients_flushed(struct disk_clients *clients, uint32_t number, uint64_t id, uint64_t told,
-                          enum block_status status)
+void disk_clients_flushed(struct disk_clients *clients, uint32_t number, uint64_t id,
+                          struct block_mark mark, enum block_status status)
 {
     struct block_server *server = &clients->server[number];
-    status = block_server_flushed(server, clients->losses, told, status);
+    status = block_server_flushed(server, clients->losses, mark, status);
     block_server_complete(server, id, status);
 }
 

@@ -18,6 +18,8 @@ struct disk_clients {
     uint64_t *losses; /* of the disk's cache: block_server_flushed() */
 };
 
+#define DISK_SERIAL_BYTES 20u /* NVMe's; virtio's, too */
+
 /* What a device is allowed to need: a few resets, and after an hour without one as many again. */
 struct disk_resets {
     uint32_t count;
@@ -33,9 +35,13 @@ void disk_clients_ready(struct disk_clients *clients, const struct block_geometr
 /* It could not be brought up, because of `problem`. True: it has been of use in this system, so clients may rely on it; after a
  * pause it is worth another try. False: it never was. */
 bool disk_try_again(const char *problem);
+/* Before the device is reset: it had failed, and nobody may have noticed. */
+void disk_had_failed(void);
 /* place: its bus, slot and function as one number. False: a former life had the disk elsewhere, so this is another one, and perhaps another
  * driver's. Before anything is done to it. */
 bool disk_is_in_its_place(uint32_t place);
+/* By its serial number. False: a former life had another one. Before anything is read from it or written to it. */
+bool disk_is_the_same(const uint8_t serial[DISK_SERIAL_BYTES]);
 /* It cannot, or not any more; from now on all requests are answered with BLOCK_GONE. */
 void disk_clients_failed(struct disk_clients *clients, const char *problem);
 
@@ -44,9 +50,9 @@ bool disk_clients_take(struct disk_clients *clients, uint32_t *number,
                        struct block_request *request);
 void disk_clients_complete(struct disk_clients *clients, uint32_t number, uint64_t id,
                            enum block_status status);
-/* The same for a FLUSH that the device has carried out, or has not. told: the server's, when it was taken. */
-void disk_clients_flushed(struct disk_clients *clients, uint32_t number, uint64_t id, uint64_t told,
-                          enum block_status status);
+/* The same for a FLUSH that the device has carried out, or has not. mark: block_server_mark(), when it was taken. */
+void disk_clients_flushed(struct disk_clients *clients, uint32_t number, uint64_t id,
+                          struct block_mark mark, enum block_status status);
 void disk_clients_publish(struct disk_clients *clients);
 /* Before waiting: false when a request is there that may be taken. After it: awake. */
 bool disk_clients_sleep(struct disk_clients *clients);

@@ -203,6 +203,8 @@ static const char *identify_controller(struct controller *controller)
     if (problem != NULL)
         return problem;
     copy_model(controller);
+    memcpy(controller->serial, controller->memory + IDENTIFIED + NVME_CONTROLLER_SERIAL,
+           sizeof(controller->serial));
     controller->geometry.max_sectors =
         most_sectors(identified(controller, NVME_CONTROLLER_MDTS, 1));
     controller->geometry.abilities = BLOCK_CAN_FLUSH;

@@ -21,6 +21,7 @@ enum controller_limit {
     CONTROLLER_SMALLEST_DEPTH = 2,
     CONTROLLER_LIST_BYTES = 2048,
     CONTROLLER_PAGE = 4096,
+    CONTROLLER_SERIAL_BYTES = 20,
 };
 
 struct controller {
@@ -34,6 +35,7 @@ struct controller {
     uint32_t doorbell_bytes;
     uint32_t namespace_id;
     uint32_t sectors_shift; /* 512-byte sectors in a logical block: 1 << shift */
+    uint8_t serial[CONTROLLER_SERIAL_BYTES];
     struct block_geometry geometry;
     struct nvme_queue admin;
     struct nvme_queue io;

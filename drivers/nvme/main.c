@@ -45,6 +45,8 @@ static struct {
     bool timer_runs;
 } nvme;
 
+_Static_assert((unsigned)CONTROLLER_SERIAL_BYTES == DISK_SERIAL_BYTES, "the same");
+
 /* NULL when the controller works again and is still the same disk. */
 static const char *start_again(void)
 {
@@ -58,7 +60,8 @@ static const char *start_again(void)
     if (problem != NULL)
         return problem;
     if (!disk_same_geometry(&before, &controller->geometry) ||
-        namespace_id != controller->namespace_id || depth != controller->io.depth)
+        namespace_id != controller->namespace_id || depth != controller->io.depth ||
+        !disk_is_the_same(controller->serial))
         return "after a reset it is another disk";
     return NULL;
 }
@@ -66,7 +69,7 @@ static const char *start_again(void)
 static void answer(const struct transfer_result *result)
 {
     if (result->flush)
-        disk_clients_flushed(&nvme.clients, result->client, result->id, result->told,
+        disk_clients_flushed(&nvme.clients, result->client, result->id, result->mark,
                              result->status);
     else
         disk_clients_complete(&nvme.clients, result->client, result->id, result->status);
@@ -136,8 +139,12 @@ static const char *start_device(const struct disk_config *config)
         .memory = quoll_memory("queues", NVME_QUEUES_BYTES),
         .memory_physical = quoll_find(QUOLL_ENVIRONMENT_MEMORY, "queues")->physical,
     };
+    if (controller_fatal(&nvme.controller))
+        disk_had_failed();
     pci_bus_master(&nvme.device, true);
     problem = controller_start(&nvme.controller);
+    if (problem == NULL && !disk_is_the_same(nvme.controller.serial))
+        problem = "another disk, with another serial number, is in its place";
     if (problem != NULL)
         pci_bus_master(&nvme.device, false);
     return problem;
@@ -207,7 +214,8 @@ static void begin(uint32_t number, const struct block_request *request)
     if (request->operation == BLOCK_FLUSH && !cached)
         disk_clients_complete(&nvme.clients, number, request->id, BLOCK_OK);
     else
-        transfer_begin(&nvme.transfers, number, nvme.clients.server[number].told, request);
+        transfer_begin(&nvme.transfers, number, block_server_mark(&nvme.clients.server[number]),
+                       request);
 }
 
 static void take_requests(void)

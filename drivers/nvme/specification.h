@@ -117,6 +117,7 @@ enum nvme_status {
 
 /* Offsets in the 4096 bytes that Identify returns: controller (5.15.2.2), namespace (5.15.2.1) */
 enum nvme_controller_offset {
+    NVME_CONTROLLER_SERIAL = 4, /* 20 characters */
     NVME_CONTROLLER_MODEL = 24, /* 40 characters */
     NVME_CONTROLLER_MDTS = 77,
     NVME_CONTROLLER_VWC = 525,

@@ -84,7 +84,7 @@ static void issue(struct transfers *transfers, uint32_t number, const struct nvm
     queue_put(&transfers->controller->io, command);
 }
 
-void transfer_begin(struct transfers *transfers, uint32_t client, uint64_t told,
+void transfer_begin(struct transfers *transfers, uint32_t client, struct block_mark mark,
                     const struct block_request *request)
 {
     QUOLL_ASSERT(transfers->free_count > 0);
@@ -93,7 +93,8 @@ void transfer_begin(struct transfers *transfers, uint32_t client, uint64_t told,
     transfers->slot[number] = (struct transfer_slot){
         .command = command_for(transfers, number, request),
         .id = request->id,
-        .losses = told,
+        .mark = mark,
+        .losses = *transfers->losses,
         .client = (uint8_t)client,
         .in_flight = true,
         .then_flush = fua && transfers->flush_for_fua,
@@ -135,11 +136,10 @@ static void flush_after_write(struct transfers *transfers, uint32_t number)
     const struct block_request flush = {.operation = BLOCK_FLUSH};
     const struct nvme_command command = command_for(transfers, number, &flush);
     transfers->slot[number].flushing = true;
-    transfers->slot[number].losses = *transfers->losses;
     issue(transfers, number, &command);
 }
 
-/* The end of the flush behind a write. Another flush that failed meanwhile may have cost this write as well. */
+/* The end of the flush behind a write. A flush that has failed since the write was begun may have cost it as well. */
 static enum block_status flushed_write(struct transfers *transfers, uint32_t number,
                                        enum block_status status)
 {
@@ -157,7 +157,7 @@ static struct transfer_result result_of(const struct transfer_slot *slot, enum b
         .client = slot->client,
         .status = status,
         .flush = slot->command.opcode == NVME_FLUSH,
-        .told = slot->losses,
+        .mark = slot->mark,
     };
 }
 
@@ -209,6 +209,7 @@ void transfers_reissue(struct transfers *transfers)
     for (uint32_t i = 0; i < transfers->count; i++) {
         struct transfer_slot *slot = &transfers->slot[i];
         slot->flushing = false;
+        slot->losses = *transfers->losses; /* the write is carried out again, too */
         if (slot->in_flight)
             issue(transfers, i, &slot->command);
     }

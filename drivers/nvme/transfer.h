@@ -16,7 +16,8 @@ struct transfer_slot {
     struct nvme_command command; /* the first one */
     uint64_t id;                 /* the client's */
     uint64_t started;            /* ticks */
-    uint64_t losses; /* of the cache: those that a FLUSH's client was told, or at a write's flush */
+    struct block_mark mark;      /* of a FLUSH */
+    uint64_t losses;             /* of the cache, when a write that is to be flushed was begun */
     uint8_t client;
     bool in_flight;
     bool then_flush; /* a flush follows when the write is done */
@@ -41,15 +42,15 @@ struct transfer_result {
     uint64_t id;
     uint32_t client;
     enum block_status status;
-    bool flush;    /* a client's own */
-    uint64_t told; /* then: as transfer_begin() was told */
+    bool flush;             /* a client's own */
+    struct block_mark mark; /* then: as transfer_begin() was told */
 };
 
 void transfers_start(struct transfers *transfers, struct controller *controller,
                      const struct block_buffers *buffers, uint64_t *losses, bool flush_for_fua);
 bool transfers_full(const struct transfers *transfers);
-/* The request has passed block_server_check(); a slot is free. The queue's doorbell is the caller's. told: the server's. */
-void transfer_begin(struct transfers *transfers, uint32_t client, uint64_t told,
+/* The request has passed block_server_check(); a slot is free. The queue's doorbell is the caller's. mark: block_server_mark() of its server. */
+void transfer_begin(struct transfers *transfers, uint32_t client, struct block_mark mark,
                     const struct block_request *request);
 
 enum transfer_event {

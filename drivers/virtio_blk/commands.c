@@ -89,7 +89,7 @@ static void issue(struct commands *commands, uint32_t number)
     commands->unannounced = true;
 }
 
-void commands_begin(struct commands *commands, uint32_t client, uint64_t told,
+void commands_begin(struct commands *commands, uint32_t client, struct block_mark mark,
                     const struct block_request *request)
 {
     uint32_t number = 0;
@@ -98,7 +98,8 @@ void commands_begin(struct commands *commands, uint32_t client, uint64_t told,
     QUOLL_ASSERT(number < commands->count);
     commands->command[number] = (struct command){
         .request = *request,
-        .losses = told,
+        .mark = mark,
+        .losses = *commands->losses,
         .client = (uint8_t)client,
         .in_flight = true,
     };
@@ -134,7 +135,7 @@ static void release(struct commands *commands, uint32_t number)
     commands->in_flight--;
 }
 
-/* The end of the flush behind a write. Another flush that failed meanwhile may have cost this write as well. */
+/* The end of the flush behind a write. A flush that has failed since the write was begun may have cost it as well. */
 static enum block_status flushed_write(struct commands *commands, const struct command *command,
                                        enum block_status status)
 {
@@ -152,7 +153,7 @@ static struct command_result result_of(const struct command *command, enum block
         .client = command->client,
         .status = status,
         .flush = command->request.operation == BLOCK_FLUSH,
-        .told = command->losses,
+        .mark = command->mark,
     };
 }
 
@@ -183,7 +184,6 @@ enum command_event commands_next(struct commands *commands, struct command_resul
                    (command->request.flags & BLOCK_FUA) != 0 && is_cached(commands);
     if (answer == ANSWER_OK && durable && !command->flushing) {
         command->flushing = true;
-        command->losses = *commands->losses;
         issue(commands, number);
         return COMMAND_GOES_ON;
     }
@@ -209,8 +209,10 @@ void commands_again(struct commands *commands)
     commands->available = commands->used = 0;
     (*commands->losses)++;
     for (uint32_t i = 0; i < commands->count; i++) {
-        commands->command[i].flushing = false;
-        if (commands->command[i].in_flight)
+        struct command *command = &commands->command[i];
+        command->flushing = false;
+        command->losses = *commands->losses; /* the write is carried out again, too */
+        if (command->in_flight)
             issue(commands, i);
     }
 }

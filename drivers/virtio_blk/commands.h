@@ -14,7 +14,8 @@
 struct command {
     struct block_request request; /* with the client's id */
     uint64_t started;             /* ticks */
-    uint64_t losses; /* of the cache: those that a FLUSH's client was told, or at a write's flush */
+    struct block_mark mark;       /* of a FLUSH */
+    uint64_t losses;              /* of the cache, when a write that is to be flushed was begun */
     uint8_t client;
     bool in_flight;
     bool flushing; /* the second command of a durable write */
@@ -37,8 +38,8 @@ struct command_result {
     uint64_t id;
     uint32_t client;
     enum block_status status;
-    bool flush;    /* a client's own */
-    uint64_t told; /* then: as commands_begin() was told */
+    bool flush;             /* a client's own */
+    struct block_mark mark; /* then: as commands_begin() was told */
 };
 
 enum command_event {
@@ -51,8 +52,8 @@ enum command_event {
 void commands_start(struct commands *commands, struct device *device,
                     const struct block_buffers *buffers, uint64_t *losses);
 bool commands_full(const struct commands *commands);
-/* The request has passed block_server_check(); there is room. told: the server's. */
-void commands_begin(struct commands *commands, uint32_t client, uint64_t told,
+/* The request has passed block_server_check(); there is room. mark: block_server_mark() of its server. */
+void commands_begin(struct commands *commands, uint32_t client, struct block_mark mark,
                     const struct block_request *request);
 /* Tells the device of what was begun. */
 void commands_announce(struct commands *commands);

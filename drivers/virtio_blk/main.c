@@ -41,7 +41,7 @@ static struct {
 static void answer(const struct command_result *result)
 {
     if (result->flush)
-        disk_clients_flushed(&disk.clients, result->client, result->id, result->told,
+        disk_clients_flushed(&disk.clients, result->client, result->id, result->mark,
                              result->status);
     else
         disk_clients_complete(&disk.clients, result->client, result->id, result->status);
@@ -170,6 +170,8 @@ static const char *start_device(const struct disk_config *config)
         return problem;
     disk.device.memory = quoll_memory("queues", VIRTIO_BLK_QUEUES_BYTES);
     disk.device.memory_physical = quoll_find(QUOLL_ENVIRONMENT_MEMORY, "queues")->physical;
+    if (device_needs_reset(&disk.device))
+        disk_had_failed();
     pci_bus_master(&disk.pci, true);
     problem = device_start(&disk.device);
     if (problem != NULL)
@@ -229,7 +231,8 @@ static void begin(uint32_t number, const struct block_request *request)
     if (request->operation == BLOCK_FLUSH && !cached)
         disk_clients_complete(&disk.clients, number, request->id, BLOCK_OK);
     else
-        commands_begin(&disk.commands, number, disk.clients.server[number].told, request);
+        commands_begin(&disk.commands, number, block_server_mark(&disk.clients.server[number]),
+                       request);
 }
 
 static void take_requests(void)

@@ -79,7 +79,9 @@ struct block_server {
     uint32_t life;        /* of this server */
     bool closing; /* the client has begun anew: answers are dropped until nothing is outstanding */
     uint64_t session; /* that is or was open; 0: none yet */
-    uint64_t told;    /* block_server_flushed(): losses that this session's client knows of */
+    /* block_server_flushed() */
+    uint64_t told;          /* losses that do not matter to the client, or that it has heard of */
+    uint32_t written, safe; /* writes taken; of these, the first ones, on stable storage */
 };
 
 /* Attaches to the link of client `number` named in the environment ("clientN"); stops the component when the
@@ -100,11 +102,23 @@ void block_server_failed(struct block_server *server, const char *reason);
 bool block_server_take(struct block_server *server, struct block_request *request);
 /* Answers a taken request; it reaches the client with the next publish. */
 void block_server_complete(struct block_server *server, uint64_t id, enum block_status status);
-/* What to answer a FLUSH of this server's client that the disk has answered with `status`. A server counts how often the disk
- * may have lost what it had in its cache in *losses, which all its clients share and which outlives a restart; here a FLUSH that fails
- * counts as one. told: of the server, when the FLUSH was taken. */
-enum block_status block_server_flushed(struct block_server *server, uint64_t *losses, uint64_t told,
-                                       enum block_status status);
+/* A server whose disk has a cache counts how often it may have lost what was in there, in a counter that all its clients share and
+ * that outlives a restart. A client hears of a loss by an error of its next FLUSH, unless all that it had written before was safe by
+ * then: a FLUSH makes safe what was completed before it was submitted, which is known of all writes when nothing else was
+ * in flight.
+ *
+ * writing: a write was taken, when there were so many losses.
+ * mark: of a FLUSH that was taken; to be kept until its end.
+ * flushed: what to answer a FLUSH that the disk has answered with `status`. One that failed counts as a loss. */
+struct block_mark {
+    uint64_t told;
+    uint32_t written;
+    bool alone;
+};
+void block_server_writing(struct block_server *server, uint64_t losses);
+struct block_mark block_server_mark(const struct block_server *server);
+enum block_status block_server_flushed(struct block_server *server, uint64_t *losses,
+                                       struct block_mark mark, enum block_status status);
 void block_server_publish(struct block_server *server);
 /* sleep: false when a request is waiting (then do not wait). */
 bool block_server_sleep(struct block_server *server);

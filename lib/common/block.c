@@ -205,7 +205,9 @@ static bool in_session(struct block_server *server)
     begin_ring(&server->requests, &server->link->requests.consumed);
     begin_ring(&server->completions, &server->link->completions.produced);
     server->session = session;
-    server->told = 0; /* an answer of the old session may have been dropped */
+    /* An answer of the old session may have been dropped, and it may have written. */
+    server->told = server->safe = 0;
+    server->written = 1;
     server->closing = false;
     __atomic_store_n(&server->link->joined, session, __ATOMIC_SEQ_CST);
     signal_peer(server->channel);
@@ -239,11 +241,31 @@ void block_server_complete(struct block_server *server, uint64_t id, enum block_
     (void)quoll_ring_put(&server->completions, &completion);
 }
 
-enum block_status block_server_flushed(struct block_server *server, uint64_t *losses, uint64_t told,
-                                       enum block_status status)
+void block_server_writing(struct block_server *server, uint64_t losses)
 {
-    if (status == BLOCK_OK && told == *losses)
+    if (server->written == server->safe)
+        server->told = losses;
+    server->written++;
+}
+
+struct block_mark block_server_mark(const struct block_server *server)
+{
+    return (struct block_mark){
+        .told = server->told,
+        .written = server->written,
+        .alone = server->outstanding == 1,
+    };
+}
+
+enum block_status block_server_flushed(struct block_server *server, uint64_t *losses,
+                                       struct block_mark mark, enum block_status status)
+{
+    bool at_stake = mark.written != server->safe;
+    if (status == BLOCK_OK && (!at_stake || mark.told == *losses)) {
+        if (at_stake && mark.alone)
+            server->safe = mark.written;
         return BLOCK_OK;
+    }
     if (status != BLOCK_OK)
         (*losses)++;
     server->told = *losses;

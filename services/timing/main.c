@@ -83,6 +83,9 @@ static void answered(uint64_t number, enum block_status status)
         return;
     passage->answered = true;
     passage->status = status;
+    if (status !=
+        BLOCK_OK) /* at once: a good FLUSH that the disk has answered later must not overtake a bad one */
+        end_passage(passage);
 }
 
 static void pass_on(struct block_request request)

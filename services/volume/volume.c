@@ -60,7 +60,7 @@ static void end_passage(struct volumes *volumes, uint32_t number, enum block_sta
     struct passage *passage = &volumes->passage[number];
     struct block_server *server = &volumes->volume[passage->client].server;
     if (passage->flush)
-        status = block_server_flushed(server, volumes->losses, passage->told, status);
+        status = block_server_flushed(server, volumes->losses, passage->mark, status);
     block_server_complete(server, passage->id, status);
     passage->in_use = false;
     volumes->free[volumes->free_count++] = (uint8_t)number;
@@ -107,7 +107,7 @@ static void pass_on(struct volumes *volumes, uint32_t client, struct block_reque
     uint32_t number = volumes->free[--volumes->free_count];
     volumes->passage[number] = (struct passage){
         .id = request.id,
-        .told = volumes->volume[client].server.told,
+        .mark = block_server_mark(&volumes->volume[client].server),
         .client = (uint8_t)client,
         .flush = request.operation == BLOCK_FLUSH,
         .in_use = true,
@@ -132,6 +132,8 @@ static void take_requests(struct volumes *volumes)
             struct volume *volume = &volumes->volume[i];
             if (!may_take(volumes, volume) || !block_server_take(&volume->server, &request))
                 continue;
+            if (request.operation == BLOCK_WRITE)
+                block_server_writing(&volume->server, *volumes->losses);
             pass_on(volumes, i, request);
             any = true;
         }

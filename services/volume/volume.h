@@ -20,8 +20,8 @@ struct volume {
 };
 
 struct passage {
-    uint64_t id;   /* the client's */
-    uint64_t told; /* of a FLUSH: block_server_flushed() */
+    uint64_t id;            /* the client's */
+    struct block_mark mark; /* of a FLUSH */
     uint8_t client;
     bool flush;
     bool in_use;

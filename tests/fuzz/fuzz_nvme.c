@@ -180,7 +180,7 @@ static void ask(void)
     }
     in_flight[id] = true;
     in_flight_count++;
-    transfer_begin(&transfers, 0, losses, &request);
+    transfer_begin(&transfers, 0, (struct block_mark){.told = losses}, &request);
     check_command(&request);
     queue_ring(&controller.io);
 }

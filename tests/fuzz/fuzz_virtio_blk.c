@@ -102,7 +102,7 @@ static void ask(void)
     }
     in_flight[id] = true;
     in_flight_count++;
-    commands_begin(&commands, 0, losses, &request);
+    commands_begin(&commands, 0, (struct block_mark){.told = losses}, &request);
     check_chain(&request);
     commands_announce(&commands);
 }

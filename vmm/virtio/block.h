@@ -39,10 +39,10 @@ void virtio_block_completions(struct virtio_block *block);
 void virtio_block_resume(struct virtio_block *block);
 /* A new guest is about to start; the device has been reset and is quiet. What the disk lost before is none of its concern. */
 void virtio_block_new_guest(struct virtio_block *block);
-/* Nothing of an earlier life is at the disk. */
+/* Nothing of the guest before is at the disk. */
 static inline bool virtio_block_is_quiet(const struct virtio_block *block)
 {
-    return block->data.orphans == 0;
+    return block->data.orphans == (block->data.settling != NULL ? 1u : 0u);
 }
 /* Signals that arrived while the device waited for the disk's server; for the caller to act on. */
 uint64_t virtio_block_missed_signals(struct virtio_block *block);

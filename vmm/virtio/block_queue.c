@@ -15,6 +15,7 @@ _Static_assert(sizeof(struct block_header) == 16, "virtio 1.2, 5.2.6");
 
 #define ID_BITS 8u /* of a request's id: its slot */
 #define TURNS 256u /* requests taken in one go */
+#define SETTLE_TRIES 8u
 
 static uint64_t min64(uint64_t a, uint64_t b)
 {
@@ -345,6 +346,10 @@ void block_queue_forget(struct block_queue *block)
 
 void block_queue_settle(struct block_queue *block)
 {
+    block->settle_tries = SETTLE_TRIES;
+    /* That of a guest which did not come to its first request is early enough for this one, too. */
+    if (block->settling != NULL)
+        return;
     struct virtio_block_request *request = free_request(block);
     if (!block->flushes || request == NULL || !submit_flush(block, request))
         return;
@@ -352,9 +357,35 @@ void block_queue_settle(struct block_queue *block)
     request->state = BLOCK_ORPHAN;
     block->flights++;
     block->orphans++;
+    block->settling = request;
 }
 
 /* ---- answers of the disk ---- */
+
+/* Another FLUSH in place of the one that a new guest waits for. */
+static bool settle_again(struct block_queue *block, struct virtio_block_request *request,
+                         uint32_t status)
+{
+    if (request != block->settling || status != BLOCK_IO_ERROR || block->settle_tries == 0)
+        return false;
+    block->settle_tries--;
+    return submit_flush(block, request);
+}
+
+static void orphan_done(struct block_queue *block, struct virtio_block_request *request,
+                        uint32_t status)
+{
+    if (settle_again(block, request, status)) {
+        request->pieces++;
+        block->flights++;
+    }
+    if (request->pieces != 0)
+        return;
+    if (request == block->settling)
+        block->settling = NULL;
+    block->orphans--;
+    release(block, request);
+}
 
 static void piece_done(struct block_queue *block, struct virtio_block_request *request,
                        uint32_t status)
@@ -362,10 +393,7 @@ static void piece_done(struct block_queue *block, struct virtio_block_request *r
     block->flights--;
     request->pieces--;
     if (request->state == BLOCK_ORPHAN) {
-        if (request->pieces != 0)
-            return;
-        block->orphans--;
-        release(block, request);
+        orphan_done(block, request, status);
         return;
     }
     request->refused = request->refused || status != BLOCK_OK;

@@ -16,7 +16,8 @@
  * cannot overtake a new one. One thread.
  *
  * A new guest begins with a FLUSH of the device's own, an orphan from the start: where the disk's cache was lost, the first FLUSH
- * of each client fails (quoll/block.h), and a guest that had not written anything yet would take that for a loss of its own.
+ * of each client fails (quoll/block.h), and a guest that had not written anything yet would take that for a loss of its own. One
+ * loss may be told more than once, so it is repeated until it succeeds, eight times at most.
  */
 #ifndef VMM_VIRTIO_BLOCK_QUEUE_H
 #define VMM_VIRTIO_BLOCK_QUEUE_H
@@ -82,6 +83,9 @@ struct block_queue {
     struct virtio_block_request *waiting;
     bool unfinished;           /* a request has a next piece to hand over: block_queue_resume() */
     uint32_t orphans, flights; /* requests; pieces at the disk */
+    struct virtio_block_request
+        *settling;         /* the FLUSH before a new guest's first request, an orphan */
+    uint32_t settle_tries; /* left */
     /* large, so last */
     uint64_t in_use[VIRTIO_BLOCK_CHUNKS / 64]; /* chunks */
     struct virtio_block_request request[VIRTIO_BLOCK_REQUESTS];
@@ -101,7 +105,8 @@ void block_queue_start(struct block_queue *block, const struct block_queue_setup
 enum block_queue_end block_queue_process(struct block_queue *block);
 /* The disk has answered a piece; ids of an earlier life are ignored. */
 void block_queue_answered(struct block_queue *block, uint64_t id, uint32_t status);
-/* Before the first request of a new guest, with none at the disk. */
+/* Hands over the FLUSH that the first request of a new guest waits for; nothing of the guest before is at the disk. Where nothing is
+ * flushed, or there is no room, there is none. */
 void block_queue_settle(struct block_queue *block);
 /* Goes on with requests that have further pieces, or wait. After answers, before process(). True when something was
  * handed to the disk. */

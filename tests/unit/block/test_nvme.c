@@ -95,7 +95,7 @@ static enum block_status carry_out(struct fixture *f, const struct block_request
 {
     struct transfer_result result;
     enum transfer_event event;
-    transfer_begin(&f->transfers, 3, 0, request);
+    transfer_begin(&f->transfers, 3, (struct block_mark){0}, request);
     queue_ring(&f->controller.io);
     do {
         event = next_event(f, &result);
@@ -253,7 +253,7 @@ static void a_full_queue_goes_round_many_times(void **state)
         while (begun < 5000 && !transfers_full(&f->transfers)) {
             struct block_request request =
                 request_of(begun % 3 == 0 ? BLOCK_READ : BLOCK_WRITE, begun, 1, begun % 64 * 512);
-            transfer_begin(&f->transfers, 3, 0, &request);
+            transfer_begin(&f->transfers, 3, (struct block_mark){0}, &request);
             begun++;
         }
         queue_ring(&f->controller.io);
@@ -308,7 +308,7 @@ static void begin_flush_after_write(struct fixture *f)
     write.flags = BLOCK_FUA;
     f->transfers.flush_for_fua = true;
     memset(f->data, 0xcd, 512);
-    transfer_begin(&f->transfers, 1, 0, &write);
+    transfer_begin(&f->transfers, 1, (struct block_mark){0}, &write);
     queue_ring(&f->controller.io);
     assert_int_equal(next_event(f, &result), TRANSFER_GOES_ON);
 }
@@ -344,6 +344,22 @@ static void a_write_whose_cache_was_lost_before_its_flush_is_not_durable(void **
     assert_int_equal(f->losses, 1);
 }
 
+/* The controller may have put it into its cache before that flush failed, and say so afterwards. */
+static void a_write_that_was_in_flight_at_a_loss_is_not_durable(void **state)
+{
+    struct fixture *f = *state;
+    struct transfer_result result;
+    struct block_request write = request_of(BLOCK_WRITE, 40, 1, 0);
+    assert_null(start(f, &(struct simulated_knobs){0}));
+    write.flags = BLOCK_FUA;
+    f->transfers.flush_for_fua = true;
+    transfer_begin(&f->transfers, 1, (struct block_mark){0}, &write);
+    f->losses++;
+    queue_ring(&f->controller.io);
+    assert_int_equal(next_event(f, &result), TRANSFER_GOES_ON);
+    assert_int_equal(end_of_write(f), BLOCK_IO_ERROR);
+}
+
 static void
 after_a_reset_the_cache_counts_as_lost_and_a_durable_write_is_written_again(void **state)
 {
@@ -367,11 +383,11 @@ static void a_flush_comes_back_with_the_losses_its_client_knew_of(void **state)
     struct transfer_result result;
     const struct block_request flush = {.id = 5, .operation = BLOCK_FLUSH};
     assert_null(start(f, &(struct simulated_knobs){0}));
-    transfer_begin(&f->transfers, 2, 17, &flush);
+    transfer_begin(&f->transfers, 2, (struct block_mark){.told = 17}, &flush);
     queue_ring(&f->controller.io);
     assert_int_equal(next_event(f, &result), TRANSFER_DONE);
     assert_true(result.flush);
-    assert_int_equal(result.told, 17);
+    assert_int_equal(result.mark.told, 17);
 }
 
 static void a_controller_that_is_busy_for_a_while_comes_up(void **state)
@@ -409,7 +425,7 @@ static void an_answer_to_nothing_is_noticed(void **state)
     struct transfer_result result;
     assert_null(start(f, &(struct simulated_knobs){.wrong_id = true}));
     struct block_request read = request_of(BLOCK_READ, 0, 1, 0);
-    transfer_begin(&f->transfers, 0, 0, &read);
+    transfer_begin(&f->transfers, 0, (struct block_mark){0}, &read);
     queue_ring(&f->controller.io);
     assert_int_equal(next_event(f, &result), TRANSFER_NONSENSE);
 }
@@ -420,7 +436,7 @@ static void a_silent_controller_is_noticed_and_stopped(void **state)
     struct transfer_result result;
     assert_null(start(f, &(struct simulated_knobs){.silent = true}));
     struct block_request read = request_of(BLOCK_READ, 0, 1, 0);
-    transfer_begin(&f->transfers, 6, 0, &read);
+    transfer_begin(&f->transfers, 6, (struct block_mark){0}, &read);
     queue_ring(&f->controller.io);
     assert_false(transfers_overdue(&f->transfers));
     for (uint32_t i = 0; i < f->transfers.count; i++)
@@ -442,7 +458,7 @@ static void what_was_in_flight_is_done_after_a_reset(void **state)
     memset(f->data, 0xcd, 65536);
     for (uint32_t i = 0; i < 3; i++) {
         struct block_request write = request_of(BLOCK_WRITE, 100 * i, 32, 512 + 20000 / 512 * 512);
-        transfer_begin(&f->transfers, i, 0, &write);
+        transfer_begin(&f->transfers, i, (struct block_mark){0}, &write);
     }
     queue_ring(&f->controller.io);
     quoll_timer_set(quoll_now() + quoll_ticks_from_ns(5000000));
@@ -489,6 +505,7 @@ int main(void)
         TEST(a_failed_flush_behind_a_write_counts_as_a_loss),
         TEST(a_write_whose_cache_was_lost_before_its_flush_is_not_durable),
         TEST(after_a_reset_the_cache_counts_as_lost_and_a_durable_write_is_written_again),
+        TEST(a_write_that_was_in_flight_at_a_loss_is_not_durable),
         TEST(a_flush_comes_back_with_the_losses_its_client_knew_of),
         TEST(a_controller_that_is_busy_for_a_while_comes_up),
         TEST(a_write_fault_is_an_error),

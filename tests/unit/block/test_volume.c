@@ -318,13 +318,18 @@ static void a_flush_that_fails_is_told_to_every_client_once(void **state)
     struct fixture *f = *state;
     start_with_no_loss_untold(f);
     assert_int_equal(flush(f, 1), BLOCK_OK); /* before it: that one holds */
+    assert_int_equal(transfer(f, 1, BLOCK_WRITE, 0, 1), BLOCK_OK);
     fail_next_flush();
     assert_int_equal(flush(f, 0), BLOCK_IO_ERROR);
     assert_int_equal(flush(f, 0), BLOCK_OK);
-    assert_int_equal(transfer(f, 1, BLOCK_WRITE, 0, 1), BLOCK_OK);
     assert_int_equal(flush(f, 1), BLOCK_IO_ERROR);
     assert_int_equal(flush(f, 1), BLOCK_OK);
     assert_int_equal(flush(f, 0), BLOCK_OK);
+    fail_next_flush();
+    assert_int_equal(flush(f, 0), BLOCK_IO_ERROR);
+    assert_int_equal(flush(f, 1), BLOCK_OK); /* all that it has written is safe */
+    assert_int_equal(transfer(f, 1, BLOCK_WRITE, 0, 1), BLOCK_OK);
+    assert_int_equal(flush(f, 1), BLOCK_OK); /* this came after the loss */
 }
 
 /* Both are with the disk; the one that fails is answered first. In whatever order their clients look, neither is done. */
