@@ -28,6 +28,7 @@
  * a later start would put old data over it. When RapiLog is restarted while the mains are lost and finds such an epoch, it writes all
  * once more, beside it: the one before stays valid until that is complete. When the dump area refuses it, all drains in
  * place, which is what the bound counts on; should the epoch be complete all the same, it has just the same data, until the mains are back.
+ * The same holds for an epoch of `held ordered` that is in place when the mode is changed, but only a descriptor says so that the next dump replaces.
  *
  * ROOM. What is pending in the dump area was in memory at one instant together with all that came later, because an epoch's slots stay
  * until all volumes have placed it and memory notes that (kept.h); one that has all that was held needs no older one beside it. So

@@ -246,6 +246,13 @@ static void serve_all(struct engine *engine)
         engine_serve(engine, number);
 }
 
+/* What is in place is known from the first descriptor of an epoch that is not complete (mode `held ordered` had begun it). The next
+ * dump's first write replaces that, and an older epoch would count again: before the superblock says it, too, nothing newer may go in place. */
+static bool is_only_a_hint(const struct journal *journal)
+{
+    return journal->owned && journal->told > journal->super_placed;
+}
+
 /* All is loaded that could be. The newest epoch is in the dumping lists, the one before already in the writing lists. */
 static void end_load(struct engine *engine)
 {
@@ -258,8 +265,9 @@ static void end_load(struct engine *engine)
     kept_note_dumped(engine->setup.kept, journal->owned ? journal->sequence : KEPT_NOT_READ);
     if (journal->to_void > journal->sequence)
         journal->sequence = journal->to_void;
-    journal->gate =
-        !engine->setup.ordered && (any || journal->placing != 0 || journal->to_void != 0);
+    journal->gate = !engine->setup.ordered && (any || journal->placing != 0 ||
+                                               journal->to_void != 0 || is_only_a_hint(journal));
+    journal->super_due = journal->super_due || journal->gate;
     if (journal->to_void != 0 && !any && journal->placing == 0) {
         journal->placed = journal->to_void;
         journal->super_due = true;

@@ -500,6 +500,63 @@ static void a_cleared_superblock_does_not_keep_the_end_waiting(void **state)
     assert_true(world.drained);
 }
 
+static void lose_power(void)
+{
+    disk_forget(&world.disk, false);
+    disk_flush(&world.disk, UINT32_MAX);
+}
+
+static const struct world_scenario ordered_at_first = {.write = {{1, 0, 1}, {0, 0, 1}, {1, 0, 1}},
+                                                       .writes = 3};
+static const struct world_scenario held_then = {
+    .write = {{1, 0, 1}, {0, 0, 1}, {1, 0, 1}}, .writes = 3, .held = true};
+
+/* Epoch 1 is in place, which only the first descriptor of epoch 2 says, that is not complete. Then the mode is another. */
+static void become_held(void)
+{
+    world_begin(&ordered_at_first, MISTAKE_NONE);
+    happen(CHOICE_OPERATION);
+    until_quiet();
+    happen(CHOICE_OPERATION);
+    until(JOURNAL_WRITING);
+    assert_int_equal(engine.journal.sequence, 2);
+    assert_int_equal(engine.journal.super_placed, 0);
+    assert_true(ordered_complete_first());
+    lose_power();
+    scenario = &held_then;
+    ordered_begin_anew(true, KEPT_NOTHING);
+}
+
+/* What goes in place then is newer than epoch 1, also when the next dump has torn that descriptor. */
+static void an_epoch_in_place_does_not_come_back_when_the_mode_is_changed(void **state)
+{
+    uint8_t stamp[SECTORS];
+    become_held();
+    until_quiet();
+    happen(CHOICE_OPERATION);
+    until_quiet();
+    assert_int_equal(engine.buffer.slots, 0);
+    lose_power();
+    clear(WORLD_VOLUMES, dump_half(engine.journal.sectors, 2) * DUMP_BLOCK_SECTORS, 1);
+    ordered_begin_anew(true, KEPT_NOTHING);
+    until_quiet();
+    ordered_read_all(stamp);
+    assert_int_equal(stamp[place_of(1, 0)], 3);
+}
+
+/* Not before the superblock says that epoch 1 is in place. */
+static void nothing_newer_gets_in_place_before_the_superblock_says_so(void **state)
+{
+    become_held();
+    until(JOURNAL_SUPER_WRITING);
+    assert_int_equal(engine.journal.stage, JOURNAL_SUPER_WRITING);
+    happen(CHOICE_OPERATION);
+    go_on_without(WORLD_VOLUMES, 4);
+    assert_int_equal(stamp_of_value(disk_has(&world.disk, place_of(1, 0))), 1);
+    until_nothing_is_left();
+    assert_int_equal(stamp_of_value(disk_has(&world.disk, place_of(1, 0))), 3);
+}
+
 /* Where its halves lie follows from the size that it had; with less than that a part of it is gone. */
 static void an_area_keeps_its_size(void **state)
 {
@@ -567,6 +624,8 @@ int main(void)
         cmocka_unit_test(a_cleared_area_holds_nothing_after_others_had_it),
         cmocka_unit_test(a_cleared_superblock_does_not_lose_what_memory_knows),
         cmocka_unit_test(a_cleared_superblock_does_not_keep_the_end_waiting),
+        cmocka_unit_test(an_epoch_in_place_does_not_come_back_when_the_mode_is_changed),
+        cmocka_unit_test(nothing_newer_gets_in_place_before_the_superblock_says_so),
         cmocka_unit_test(an_area_keeps_its_size),
         cmocka_unit_test(an_area_that_has_become_smaller_is_refused),
         cmocka_unit_test(a_damaged_epoch_that_was_complete_is_refused),
