@@ -19,6 +19,8 @@
 
 #define KIB 1024u
 
+static const char lost_flushed[] = "the disk has lost a part of it that was flushed";
+
 static void refuse(struct engine *engine, const char *why)
 {
     engine->journal.stage = JOURNAL_REFUSED;
@@ -195,6 +197,20 @@ static void note_pending(struct engine *engine, const struct half halves[2])
     }
 }
 
+/* Memory has left the newest epoch that was dumped to the dump area, where not even its first descriptor is any more. Older ones: see
+ * loaded(). */
+static bool is_newest_gone(const struct engine *engine)
+{
+    const struct journal *journal = &engine->journal;
+    if (!memory_knows(journal) || journal->dumped <= journal->placed ||
+        journal->dumped <= kept_placed(engine->setup.kept))
+        return false;
+    for (uint32_t i = 0; i < journal->pending_count; i++)
+        if (journal->pending[i] == journal->dumped)
+            return false;
+    return true;
+}
+
 static void begin_load(struct engine *engine);
 
 static void judge(struct engine *engine)
@@ -223,6 +239,10 @@ static void judge(struct engine *engine)
                "it holds data of other volumes than these that may not be in place yet. Start "
                "the description that it belongs to, or clear its first 8 KiB and lose that "
                "data");
+        return;
+    }
+    if (is_newest_gone(engine)) {
+        refuse(engine, lost_flushed);
         return;
     }
     journal->owned = ours || (!known && memory_knows(journal));
@@ -324,7 +344,7 @@ static void give_up(struct engine *engine, const char *why)
 {
     struct journal *journal = &engine->journal;
     if (memory_knows(journal)) { /* that it was complete: no other is loaded then */
-        refuse_load(engine, "the disk has lost a part of it that was flushed");
+        refuse_load(engine, lost_flushed);
         return;
     }
     unload(engine);
@@ -439,7 +459,10 @@ static bool data_is_right(const struct engine *engine)
 static void loaded(struct engine *engine)
 {
     struct journal *journal = &engine->journal;
-    if (journal->damaged && journal->list.whole != 1) {
+    uint64_t in_place = journal->survived ? kept_placed(engine->setup.kept) : 0;
+    uint64_t before = in_place > journal->sequence ? in_place : journal->sequence;
+    bool older_is_gone = journal->pending[journal->loading] > before + 1;
+    if ((journal->damaged || older_is_gone) && journal->list.whole != 1) {
         refuse_load(engine,
                     "the older of its epochs is damaged, which no power cut does; the newer "
                     "one alone would not be a state that was ever acknowledged");

@@ -602,6 +602,61 @@ static void a_damaged_epoch_that_was_complete_is_refused(void **state)
     assert_true(world.drained);
 }
 
+/* The first block of that epoch's half does not read back as it was. */
+static void tear_the_start_of(uint64_t sequence)
+{
+    disk_flush(&world.disk, UINT32_MAX);
+    clear(WORLD_VOLUMES, dump_half(engine.journal.sectors, sequence) * DUMP_BLOCK_SECTORS, 1);
+}
+
+static void it_must_be_refused(void)
+{
+    until_quiet();
+    assert_int_equal(engine.journal.stage, JOURNAL_REFUSED);
+    assert_non_null(strstr(world_trouble, "dump area"));
+}
+
+/* Memory has left it to the dump area, so leaving it out would lose it. */
+static void a_dumped_epoch_whose_start_is_gone_is_refused_after_a_restart(void **state)
+{
+    world_begin(&two_epochs, MISTAKE_NONE);
+    place_the_next();
+    tear_the_start_of(1);
+    happen(CHOICE_RESTART);
+    it_must_be_refused();
+}
+
+/* The same of the newer of two. */
+static void a_newer_epoch_whose_start_is_gone_is_refused_after_a_restart(void **state)
+{
+    world_begin(&two_epochs, MISTAKE_NONE);
+    place_the_next();
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_END);
+    until_quiet();
+    assert_true(world.drained && engine.journal.placing == 1);
+    tear_the_start_of(2);
+    happen(CHOICE_RESTART);
+    it_must_be_refused();
+}
+
+/* A newer epoch alone is no prefix: with memory, or without it. */
+static void an_older_epoch_whose_start_is_gone_is_refused(void **state)
+{
+    for (uint32_t restarted = 0; restarted < 2; restarted++) {
+        world_begin(&two_epochs, MISTAKE_NONE);
+        place_the_next();
+        happen(CHOICE_OPERATION);
+        happen(CHOICE_END);
+        until_quiet();
+        assert_true(world.drained && engine.journal.placing == 1);
+        tear_the_start_of(1);
+        world.ended = world.drained = false;
+        ordered_begin_anew(true, restarted != 0 ? KEPT_RESTARTED : KEPT_NOTHING);
+        it_must_be_refused();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -629,6 +684,9 @@ int main(void)
         cmocka_unit_test(an_area_keeps_its_size),
         cmocka_unit_test(an_area_that_has_become_smaller_is_refused),
         cmocka_unit_test(a_damaged_epoch_that_was_complete_is_refused),
+        cmocka_unit_test(a_dumped_epoch_whose_start_is_gone_is_refused_after_a_restart),
+        cmocka_unit_test(a_newer_epoch_whose_start_is_gone_is_refused_after_a_restart),
+        cmocka_unit_test(an_older_epoch_whose_start_is_gone_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
