@@ -19,6 +19,12 @@
 
 #define KIB 1024u
 
+static const char something_else[] =
+    "the partition holds something else. Is its label the right one? If so, clear its first 8 KiB";
+static const char another_version[] =
+    "another version of RapiLog has written it, and it may hold acknowledged data that is not in "
+    "place. Start that version once more, switch off cleanly, and then clear its first 8 KiB; who "
+    "clears it before loses that data";
 static const char lost_flushed[] = "the disk has lost a part of it that was flushed";
 
 static void refuse(struct engine *engine, const char *why)
@@ -108,6 +114,17 @@ static bool newest_super(struct engine *engine, struct dump_super *newest)
         }
     }
     return any;
+}
+
+static bool is_of_another_version(const struct engine *engine)
+{
+    for (uint32_t i = 0; i < DUMP_SUPERS; i++) {
+        const struct dump_super super = *journal_super(engine, i);
+        dump_copied(&super);
+        if (dump_super_of_another_version(&super))
+            return true;
+    }
+    return false;
 }
 
 /* Its superblock says another size than the partition has; where the halves are follows from the superblock's. */
@@ -220,8 +237,7 @@ static void judge(struct engine *engine)
     struct half halves[2];
     bool known = newest_super(engine, &super);
     if (!known && !(all_zero(journal_super(engine, 0)) && all_zero(journal_super(engine, 1)))) {
-        refuse(engine, "the partition holds something else. Is its label the right one? If so, "
-                       "clear its first 8 KiB");
+        refuse(engine, is_of_another_version(engine) ? another_version : something_else);
         return;
     }
     if (known && super.sectors != journal->sectors) {

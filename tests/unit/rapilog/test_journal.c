@@ -584,6 +584,41 @@ static void an_area_that_has_become_smaller_is_refused(void **state)
     assert_non_null(strstr(world_trouble, "dump area"));
 }
 
+/* Both copies of the superblock. */
+static void overwrite_the_superblock(const struct dump_super *with)
+{
+    uint8_t bytes[BLOCK_SECTOR] = {0};
+    memcpy(bytes, with, sizeof(*with));
+    for (uint32_t copy = 0; copy < DUMP_SUPERS; copy++)
+        world.disk.durable[place_of(WORLD_VOLUMES, copy * DUMP_BLOCK_SECTORS)] = world_value(bytes);
+}
+
+/* What it holds may be needed: nobody is told to clear it and no more. */
+static void an_area_of_another_version_is_refused_as_that(void **state)
+{
+    world_begin(&two_epochs, MISTAKE_NONE);
+    place_the_next();
+    disk_flush(&world.disk, UINT32_MAX);
+    struct dump_super super = *journal_super(&engine, engine.journal.super_serial % DUMP_SUPERS);
+    super.version = DUMP_VERSION + 1;
+    overwrite_the_superblock(&super);
+    ordered_begin_anew(true, KEPT_NOTHING);
+    until_quiet();
+    assert_int_equal(engine.journal.stage, JOURNAL_REFUSED);
+    assert_non_null(strstr(world_said, "another version"));
+}
+
+static void what_is_no_dump_area_is_refused(void **state)
+{
+    static const struct dump_super other = {.magic = 1, .version = DUMP_VERSION + 1};
+    world_begin(&two_epochs, MISTAKE_NONE);
+    overwrite_the_superblock(&other);
+    ordered_begin_anew(true, KEPT_NOTHING);
+    until_quiet();
+    assert_int_equal(engine.journal.stage, JOURNAL_REFUSED);
+    assert_non_null(strstr(world_said, "something else"));
+}
+
 /* The disk has lost what it had flushed: leaving that out would lose it, too. What was loaded before does not keep the end waiting. */
 static void a_damaged_epoch_that_was_complete_is_refused(void **state)
 {
@@ -683,6 +718,8 @@ int main(void)
         cmocka_unit_test(nothing_newer_gets_in_place_before_the_superblock_says_so),
         cmocka_unit_test(an_area_keeps_its_size),
         cmocka_unit_test(an_area_that_has_become_smaller_is_refused),
+        cmocka_unit_test(an_area_of_another_version_is_refused_as_that),
+        cmocka_unit_test(what_is_no_dump_area_is_refused),
         cmocka_unit_test(a_damaged_epoch_that_was_complete_is_refused),
         cmocka_unit_test(a_dumped_epoch_whose_start_is_gone_is_refused_after_a_restart),
         cmocka_unit_test(a_newer_epoch_whose_start_is_gone_is_refused_after_a_restart),
