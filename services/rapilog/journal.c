@@ -235,16 +235,18 @@ void journal_refused(struct engine *engine, uint64_t now)
 {
     struct journal *journal = &engine->journal;
     bool hurry = engine->phase == ENGINE_MAINS;
+    bool needed = engine->setup.ordered || journal->gate;
     if (!journal->failing)
-        quoll_log("dump area: the disk refuses to write; trying again. While it goes on refusing, "
-                  "what waits for it is answered with an error");
+        quoll_log(
+            "dump area: the disk refuses to write; trying again. While it goes on refusing, %s",
+            needed ? "what waits for it is answered with an error"
+                   : "all drains in place, and no write waits for it");
     journal->failing = true;
     journal->retry_after =
         journal->retry_after == 0 || hurry ? JOURNAL_RETRY_NS : journal->retry_after * 2;
     if (journal->retry_after > RETRY_LONGEST)
         journal->retry_after = RETRY_LONGEST;
     journal->retry_at = now + journal->retry_after;
-    bool needed = engine->setup.ordered || journal->gate;
     bool answer = needed && journal->retry_after > ENGINE_PATIENCE_NS;
     for (uint32_t number = 0; number < engine->setup.volume_count && answer && !hurry; number++)
         requests_fail_waiting(engine, &engine->volume[number]);

@@ -240,6 +240,7 @@ static void a_new_area_is_used_when_its_superblock_is_there(void **state)
     all_must_be_safe();
     go_on_without(WORLD_VOLUMES, 1);
     assert_false(own.done[0]); /* once may be an accident */
+    assert_non_null(strstr(world_said, "is answered with an error"));
     go_on_without(WORLD_VOLUMES, 9);
     assert_true(own.done[0] && !own.acknowledged[0]);
     assert_int_equal(engine.journal.sequence, 0);
@@ -260,6 +261,7 @@ static void a_volume_does_not_need_the_superblock_in_mode_held(void **state)
     ordered_begin_anew(false, KEPT_NOTHING);
     until(JOURNAL_SUPER_WRITING);
     go_on_without(WORLD_VOLUMES, 2);
+    assert_non_null(strstr(world_said, "no write waits for it"));
     happen(CHOICE_OPERATION);
     for (uint32_t times = 0; times < 4; times++) {
         assert_true(!own.done[0] || own.acknowledged[0]);
