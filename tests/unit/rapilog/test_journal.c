@@ -293,7 +293,7 @@ static void a_bad_dump_area_is_given_up_when_the_mains_fail(void **state)
 }
 
 /* What was dumped cannot be voided then: nothing leaves memory, so nothing more is promised; what was, gets out in place when the mains fail
- * again, though what the area holds of old may come back. */
+ * again, though what the area holds of old may come back; it is tried as long as there may be power. */
 static void a_bad_dump_area_is_given_up_each_time(void **state)
 {
     static const struct world_scenario plan = {
@@ -311,9 +311,12 @@ static void a_bad_dump_area_is_given_up_each_time(void **state)
     happen(CHOICE_BACK);
     happen(CHOICE_OPERATION);
     assert_true(own.acknowledged[2]);
+    engine.setup.limits.hold_up_ns = 5 * JOURNAL_RETRY_NS;
     for (uint32_t times = 0; times < 2; times++) {
         happen(CHOICE_END);
-        go_on_without(WORLD_VOLUMES, 12);
+        go_on_without(WORLD_VOLUMES, 3);
+        assert_false(world.drained); /* it could still be voided */
+        go_on_without(WORLD_VOLUMES, 9);
         assert_true(world.drained);
         all_must_be_safe();
         happen(CHOICE_BACK);
@@ -326,6 +329,33 @@ static void a_bad_dump_area_is_given_up_each_time(void **state)
     assert_true(own.done[3] && !own.acknowledged[3]);
     until_nothing_is_left();
     all_must_be_answered();
+}
+
+/* An older epoch would come back over what gets in place without mains: the end is told when it is voided. */
+static void an_old_dump_is_voided_before_the_end_is_told(void **state)
+{
+    static const struct world_scenario plan = {.write = {{0, 0, 1}, {0, 0, 1}},
+                                               .writes = 2,
+                                               .held = true,
+                                               .slow_in_place = true,
+                                               .returns = 1};
+    world_begin(&plan, MISTAKE_NONE);
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_END);
+    until(JOURNAL_DUMPED);
+    happen(CHOICE_BACK);
+    until(JOURNAL_SUPER_WRITING);
+    assert_int_equal(engine.journal.stage, JOURNAL_SUPER_WRITING);
+    happen(CHOICE_OPERATION);
+    assert_true(own.acknowledged[1]);
+    happen(CHOICE_END);
+    go_on_without(WORLD_VOLUMES, 12);
+    assert_true(engine.journal.given_up);
+    assert_int_equal(stamp_of_value(disk_has(&world.disk, place_of(0, 0))), 2);
+    all_must_be_safe();
+    until_nothing_is_left();
+    assert_true(world.drained);
+    all_must_be_safe();
 }
 
 /* Nothing can be in it, so nothing is left to be said there. */
@@ -707,6 +737,7 @@ int main(void)
         cmocka_unit_test(a_volume_does_not_need_the_superblock_in_mode_held),
         cmocka_unit_test(a_bad_dump_area_is_given_up_when_the_mains_fail),
         cmocka_unit_test(a_bad_dump_area_is_given_up_each_time),
+        cmocka_unit_test(an_old_dump_is_voided_before_the_end_is_told),
         cmocka_unit_test(a_clean_end_does_not_wait_for_a_first_superblock),
         cmocka_unit_test(an_unmeasured_dump_area_is_no_way_out),
         cmocka_unit_test(one_refusal_is_no_error),
