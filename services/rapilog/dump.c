@@ -132,6 +132,13 @@ bool dump_super_sound(const struct dump_super *super)
            super->sum == sum_of_super(super);
 }
 
+/*@ requires \valid_read(super);
+    assigns \nothing; */
+bool dump_super_of_another_version(const struct dump_super *super)
+{
+    return super->magic == MAGIC_SUPER && super->version != DUMP_VERSION;
+}
+
 /*@ requires \valid_read(descriptor);
     assigns \nothing;
     ensures \result ==> is_chunk(descriptor, chunk); */

@@ -98,6 +98,8 @@ void dump_seal_super(struct dump_super *super);
 /* Whether it is one, whatever it says. */
 bool dump_descriptor_sound(const struct dump_descriptor *descriptor);
 bool dump_super_sound(const struct dump_super *super);
+/* Whether it looks like one that another version of RapiLog has written, which cannot be understood here. */
+bool dump_super_of_another_version(const struct dump_super *super);
 /* Whether the descriptor is the first of that epoch, or the one after `before`, and says nothing impossible about its place in it. */
 bool dump_descriptor_first(const struct dump_descriptor *descriptor, uint64_t identity,
                            uint64_t sequence);

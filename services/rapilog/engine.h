@@ -104,7 +104,7 @@ struct engine_volume {
     bool read_only;
     struct rate rate;
     bool measurable;      /* it was measured at the start, or there was no time to */
-    bool measured_twice;  /* there, as the first time had errors */
+    bool measured_twice;  /* ..., as the first time had errors */
     bool remeasuring;     /* it is measured while it serves (remeasure.c) */
     uint64_t measured_at; /* ns */
 
@@ -271,11 +271,14 @@ uint64_t drain_deadline(const struct engine *engine, const struct engine_volume 
 void measuring_step(struct engine *engine, uint64_t now);
 /* The volume can be used from now on. */
 void engine_serve(struct engine *engine, uint32_t number);
+/* A first measurement that the disk answered with an error begins once more, but once only: a FLUSH that fails may only tell of a loss
+ * that was before (quoll/block.h). */
+bool measuring_again(struct engine_volume *volume, uint64_t now);
 /* What the first measurement that had the time has found, if there was one. */
 void measuring_end(struct engine *engine, struct engine_volume *volume);
 /* remeasure.c: measures volumes that are idle; returns when it has something to do by itself. */
 uint64_t remeasure_step(struct engine *engine, uint64_t now);
-/* The volume's first measurement is still to be made: nothing may be sealed before. */
+/* The volume's first measurement is still to be made, and is the next: nothing may be sealed before. */
 bool remeasure_awaits(const struct engine *engine, const struct engine_volume *volume);
 
 /* promise.c: what may be promised. Sets the bound anew, from the volumes' rates of now. */

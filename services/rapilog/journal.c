@@ -184,7 +184,7 @@ bool journal_finished(const struct engine *engine)
     if (engine->phase == ENGINE_MAINS && engine->setup.ordered)
         return quiet && !anything_open(engine);
     if (engine->phase == ENGINE_MAINS) /* the volumes drain in place */
-        return journal->stage == JOURNAL_IDLE && !gate_counts(engine);
+        return journal->stage == JOURNAL_IDLE && (!journal->gate || journal->hopeless);
     if (!journal->owned) /* nothing of these volumes can be in it */
         return journal->stage == JOURNAL_IDLE;
     return journal->stage == JOURNAL_IDLE && !journal->super_due && !journal->gate &&
@@ -235,16 +235,18 @@ void journal_refused(struct engine *engine, uint64_t now)
 {
     struct journal *journal = &engine->journal;
     bool hurry = engine->phase == ENGINE_MAINS;
+    bool needed = engine->setup.ordered || journal->gate;
     if (!journal->failing)
-        quoll_log("dump area: the disk refuses to write; trying again. While it goes on refusing, "
-                  "what waits for it is answered with an error");
+        quoll_log(
+            "dump area: the disk refuses to write; trying again. While it goes on refusing, %s",
+            needed ? "what waits for it is answered with an error"
+                   : "all drains in place, and no write waits for it");
     journal->failing = true;
     journal->retry_after =
         journal->retry_after == 0 || hurry ? JOURNAL_RETRY_NS : journal->retry_after * 2;
     if (journal->retry_after > RETRY_LONGEST)
         journal->retry_after = RETRY_LONGEST;
     journal->retry_at = now + journal->retry_after;
-    bool needed = engine->setup.ordered || journal->gate;
     bool answer = needed && journal->retry_after > ENGINE_PATIENCE_NS;
     for (uint32_t number = 0; number < engine->setup.volume_count && answer && !hurry; number++)
         requests_fail_waiting(engine, &engine->volume[number]);
@@ -287,6 +289,20 @@ static void write_super(struct engine *engine)
     journal_send(engine, BLOCK_WRITE, copy, super, 1);
 }
 
+/* All drains in place, but what the area holds of old would come back over it. Its superblock is tried as long as there may be power; a
+ * dead area must not keep a machine on for ever. */
+static void note_hopeless(struct engine *engine, uint64_t now)
+{
+    struct journal *journal = &engine->journal;
+    if (journal->try_until == 0)
+        journal->try_until = now + engine->setup.limits.hold_up_ns;
+    if (journal->hopeless || now < journal->try_until)
+        return;
+    journal->hopeless = true;
+    quoll_log("dump area: the disk still refuses to write; what it holds of old may come back over "
+              "newer data at the next start");
+}
+
 static bool super_failed(struct engine *engine, uint64_t now)
 {
     struct journal *journal = &engine->journal;
@@ -297,6 +313,8 @@ static bool super_failed(struct engine *engine, uint64_t now)
     journal->stage = JOURNAL_IDLE;
     if (!engine->setup.ordered || !has_room(journal))
         journal_refused(engine, now);
+    if (engine->phase == ENGINE_MAINS && journal->given_up && journal->gate)
+        note_hopeless(engine, now);
     return true;
 }
 
@@ -449,6 +467,8 @@ void journal_mains(struct engine *engine)
 {
     struct journal *journal = &engine->journal;
     journal->retry_at = 0;
+    journal->try_until = 0;
+    journal->hopeless = false;
     if (engine->setup.ordered || !has_opened(journal) || journal->stage == JOURNAL_DUMPED)
         return;
     bool faster =

@@ -28,6 +28,8 @@
  * a later start would put old data over it. When RapiLog is restarted while the mains are lost and finds such an epoch, it writes all
  * once more, beside it: the one before stays valid until that is complete. When the dump area refuses it, all drains in
  * place, which is what the bound counts on; should the epoch be complete all the same, it has just the same data, until the mains are back.
+ * An older one that is not voided yet has older data: that superblock is tried then, for as long as the hold-up time, before all counts as safe.
+ * The same holds for an epoch of `held ordered` that is in place when the mode is changed, but only a descriptor says so that the next dump replaces.
  *
  * ROOM. What is pending in the dump area was in memory at one instant together with all that came later, because an epoch's slots stay
  * until all volumes have placed it and memory notes that (kept.h); one that has all that was held needs no older one beside it. So
@@ -96,6 +98,7 @@ struct journal {
     bool emergency; /* held, mains lost: the way out is the dump area */
     bool abandoned; /* ... and they are back before or after it was complete */
     bool given_up;  /* ... and the dump area refuses it: the way out is in place again */
+    bool hopeless;  /* ... and refuses what would void it for as long as there may be power */
     bool gate;      /* held: nothing may be sealed before the dump area is voided */
     bool failing;
 
@@ -105,6 +108,7 @@ struct journal {
     bool failed;        /* one of them */
     bool unread;        /* ... when reading, which is repeated at retry_at */
     uint64_t since, retry_at, retry_after;
+    uint64_t try_until; /* given up: when it is hopeless; 0: not known yet */
 
     uint64_t pending[2]; /* numbers of the epochs to load, the older first; */
     bool alone;          /* the newer first, and the older only when that is not complete */

@@ -54,6 +54,14 @@ void measuring_end(struct engine *engine, struct engine_volume *volume)
     tell(engine, volume);
 }
 
+bool measuring_again(struct engine_volume *volume, uint64_t now)
+{
+    if (!volume->measure.failed || volume->measure.stopped || volume->measured_twice)
+        return false;
+    volume->measured_twice = true;
+    return measure_again(&volume->measure, now);
+}
+
 static void measured(struct engine *engine, struct engine_volume *volume)
 {
     volume->state = VOLUME_MEASURED;
@@ -97,10 +105,7 @@ static void step_measure(struct engine *engine, struct engine_volume *volume, ui
         measure_stop(&volume->measure);
     if (!measure_finished(&volume->measure))
         return;
-    /* A FLUSH that fails at first may only tell of a loss that was before (quoll/block.h). */
-    bool again = volume->measure.failed && !volume->measure.stopped && !volume->measured_twice;
-    volume->measured_twice = true;
-    if (again && measure_again(&volume->measure, now)) {
+    if (measuring_again(volume, now)) {
         engine->news = true;
         return;
     }

@@ -8,8 +8,9 @@
  * afterwards. As soon as there is a request, or the mains are lost, no further command is issued and what was measured so
  * far is dropped; so a drain waits at most for the commands of one probe's step, which `reserve` must allow for as for any in flight.
  *
- * A volume for whose first measurement there was no time, because the mains failed, is measured as soon as the epoch that is on its way is on
- * the disk; no other is sealed before. Until then nothing is promised on any volume, so it goes on to its end although requests
+ * A volume for whose first measurement there was no time, because the mains failed, is measured when no other one is and the epoch that is
+ * on its way is on the disk; no other is sealed before. While another one is measured, whose disk may be away for long, it drains.
+ * Until it is measured nothing is promised on any volume, so that goes on to its end although requests
  * arrive: writes wait for it once, as at the start, and a busy volume gets it done, too. Only the mains, or a drain, end it before; then it begins again.
  *
  * With a dump area volumes are not measured again: what is placed is under way at times that this file does not know.
@@ -36,10 +37,19 @@ static bool may_be_measured(const struct engine *engine, const struct engine_vol
     return volume->state == VOLUME_SERVING && volume->measurable && !engine->setup.has_dump;
 }
 
+static bool others_are_measured(const struct engine *engine, const struct engine_volume *volume)
+{
+    for (uint32_t number = 0; number < engine->setup.volume_count; number++)
+        if (&engine->volume[number] != volume && (engine->volume[number].remeasuring ||
+                                                  engine->volume[number].state == VOLUME_MEASURING))
+            return true;
+    return false;
+}
+
 bool remeasure_awaits(const struct engine *engine, const struct engine_volume *volume)
 {
     return may_be_measured(engine, volume) && !volume->rate.known && !volume->failing &&
-           engine->phase == ENGINE_RUNNING;
+           engine->phase == ENGINE_RUNNING && !others_are_measured(engine, volume);
 }
 
 /* Clients may go on reading meanwhile, and writing to memory. */
@@ -77,22 +87,15 @@ static void end(struct engine *engine, struct engine_volume *volume, uint64_t no
     volume->measured_at = now;
     engine->news = true; /* another volume may have waited for the scratch memory */
     if (!volume->rate.known) {
-        measuring_end(engine, volume);
+        volume->remeasuring = measuring_again(volume, now);
+        if (!volume->remeasuring)
+            measuring_end(engine, volume);
         return;
     }
     if (!measure_result(&volume->measure, &found))
         return;
     rate_blend(&volume->rate, &found);
     engine->gauges.measurements++;
-}
-
-static bool others_are_measured(const struct engine *engine, const struct engine_volume *volume)
-{
-    for (uint32_t number = 0; number < engine->setup.volume_count; number++)
-        if (&engine->volume[number] != volume && (engine->volume[number].remeasuring ||
-                                                  engine->volume[number].state == VOLUME_MEASURING))
-            return true;
-    return false;
 }
 
 static void step(struct engine *engine, struct engine_volume *volume, uint64_t now)

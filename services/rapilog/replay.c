@@ -19,6 +19,14 @@
 
 #define KIB 1024u
 
+static const char something_else[] =
+    "the partition holds something else. Is its label the right one? If so, clear its first 8 KiB";
+static const char another_version[] =
+    "another version of RapiLog has written it, and it may hold acknowledged data that is not in "
+    "place. Start that version once more, switch off cleanly, and then clear its first 8 KiB; who "
+    "clears it before loses that data";
+static const char lost_flushed[] = "the disk has lost a part of it that was flushed";
+
 static void refuse(struct engine *engine, const char *why)
 {
     engine->journal.stage = JOURNAL_REFUSED;
@@ -108,6 +116,17 @@ static bool newest_super(struct engine *engine, struct dump_super *newest)
     return any;
 }
 
+static bool is_of_another_version(const struct engine *engine)
+{
+    for (uint32_t i = 0; i < DUMP_SUPERS; i++) {
+        const struct dump_super super = *journal_super(engine, i);
+        dump_copied(&super);
+        if (dump_super_of_another_version(&super))
+            return true;
+    }
+    return false;
+}
+
 /* Its superblock says another size than the partition has; where the halves are follows from the superblock's. */
 static void take_former_size(struct engine *engine, uint64_t sectors)
 {
@@ -195,6 +214,20 @@ static void note_pending(struct engine *engine, const struct half halves[2])
     }
 }
 
+/* Memory has left the newest epoch that was dumped to the dump area, where not even its first descriptor is any more. Older ones: see
+ * loaded(). */
+static bool is_newest_gone(const struct engine *engine)
+{
+    const struct journal *journal = &engine->journal;
+    if (!memory_knows(journal) || journal->dumped <= journal->placed ||
+        journal->dumped <= kept_placed(engine->setup.kept))
+        return false;
+    for (uint32_t i = 0; i < journal->pending_count; i++)
+        if (journal->pending[i] == journal->dumped)
+            return false;
+    return true;
+}
+
 static void begin_load(struct engine *engine);
 
 static void judge(struct engine *engine)
@@ -204,8 +237,7 @@ static void judge(struct engine *engine)
     struct half halves[2];
     bool known = newest_super(engine, &super);
     if (!known && !(all_zero(journal_super(engine, 0)) && all_zero(journal_super(engine, 1)))) {
-        refuse(engine, "the partition holds something else. Is its label the right one? If so, "
-                       "clear its first 8 KiB");
+        refuse(engine, is_of_another_version(engine) ? another_version : something_else);
         return;
     }
     if (known && super.sectors != journal->sectors) {
@@ -223,6 +255,10 @@ static void judge(struct engine *engine)
                "it holds data of other volumes than these that may not be in place yet. Start "
                "the description that it belongs to, or clear its first 8 KiB and lose that "
                "data");
+        return;
+    }
+    if (is_newest_gone(engine)) {
+        refuse(engine, lost_flushed);
         return;
     }
     journal->owned = ours || (!known && memory_knows(journal));
@@ -246,6 +282,13 @@ static void serve_all(struct engine *engine)
         engine_serve(engine, number);
 }
 
+/* What is in place is known from the first descriptor of an epoch that is not complete (mode `held ordered` had begun it). The next
+ * dump's first write replaces that, and an older epoch would count again: before the superblock says it, too, nothing newer may go in place. */
+static bool is_only_a_hint(const struct journal *journal)
+{
+    return journal->owned && journal->told > journal->super_placed;
+}
+
 /* All is loaded that could be. The newest epoch is in the dumping lists, the one before already in the writing lists. */
 static void end_load(struct engine *engine)
 {
@@ -258,8 +301,9 @@ static void end_load(struct engine *engine)
     kept_note_dumped(engine->setup.kept, journal->owned ? journal->sequence : KEPT_NOT_READ);
     if (journal->to_void > journal->sequence)
         journal->sequence = journal->to_void;
-    journal->gate =
-        !engine->setup.ordered && (any || journal->placing != 0 || journal->to_void != 0);
+    journal->gate = !engine->setup.ordered && (any || journal->placing != 0 ||
+                                               journal->to_void != 0 || is_only_a_hint(journal));
+    journal->super_due = journal->super_due || journal->gate;
     if (journal->to_void != 0 && !any && journal->placing == 0) {
         journal->placed = journal->to_void;
         journal->super_due = true;
@@ -316,7 +360,7 @@ static void give_up(struct engine *engine, const char *why)
 {
     struct journal *journal = &engine->journal;
     if (memory_knows(journal)) { /* that it was complete: no other is loaded then */
-        refuse_load(engine, "the disk has lost a part of it that was flushed");
+        refuse_load(engine, lost_flushed);
         return;
     }
     unload(engine);
@@ -431,7 +475,10 @@ static bool data_is_right(const struct engine *engine)
 static void loaded(struct engine *engine)
 {
     struct journal *journal = &engine->journal;
-    if (journal->damaged && journal->list.whole != 1) {
+    uint64_t in_place = journal->survived ? kept_placed(engine->setup.kept) : 0;
+    uint64_t before = in_place > journal->sequence ? in_place : journal->sequence;
+    bool older_is_gone = journal->pending[journal->loading] > before + 1;
+    if ((journal->damaged || older_is_gone) && journal->list.whole != 1) {
         refuse_load(engine,
                     "the older of its epochs is damaged, which no power cut does; the newer "
                     "one alone would not be a state that was ever acknowledged");

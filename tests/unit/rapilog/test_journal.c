@@ -240,6 +240,7 @@ static void a_new_area_is_used_when_its_superblock_is_there(void **state)
     all_must_be_safe();
     go_on_without(WORLD_VOLUMES, 1);
     assert_false(own.done[0]); /* once may be an accident */
+    assert_non_null(strstr(world_said, "is answered with an error"));
     go_on_without(WORLD_VOLUMES, 9);
     assert_true(own.done[0] && !own.acknowledged[0]);
     assert_int_equal(engine.journal.sequence, 0);
@@ -260,6 +261,7 @@ static void a_volume_does_not_need_the_superblock_in_mode_held(void **state)
     ordered_begin_anew(false, KEPT_NOTHING);
     until(JOURNAL_SUPER_WRITING);
     go_on_without(WORLD_VOLUMES, 2);
+    assert_non_null(strstr(world_said, "no write waits for it"));
     happen(CHOICE_OPERATION);
     for (uint32_t times = 0; times < 4; times++) {
         assert_true(!own.done[0] || own.acknowledged[0]);
@@ -291,7 +293,7 @@ static void a_bad_dump_area_is_given_up_when_the_mains_fail(void **state)
 }
 
 /* What was dumped cannot be voided then: nothing leaves memory, so nothing more is promised; what was, gets out in place when the mains fail
- * again, though what the area holds of old may come back. */
+ * again, though what the area holds of old may come back; it is tried as long as there may be power. */
 static void a_bad_dump_area_is_given_up_each_time(void **state)
 {
     static const struct world_scenario plan = {
@@ -309,9 +311,12 @@ static void a_bad_dump_area_is_given_up_each_time(void **state)
     happen(CHOICE_BACK);
     happen(CHOICE_OPERATION);
     assert_true(own.acknowledged[2]);
+    engine.setup.limits.hold_up_ns = 5 * JOURNAL_RETRY_NS;
     for (uint32_t times = 0; times < 2; times++) {
         happen(CHOICE_END);
-        go_on_without(WORLD_VOLUMES, 12);
+        go_on_without(WORLD_VOLUMES, 3);
+        assert_false(world.drained); /* it could still be voided */
+        go_on_without(WORLD_VOLUMES, 9);
         assert_true(world.drained);
         all_must_be_safe();
         happen(CHOICE_BACK);
@@ -324,6 +329,33 @@ static void a_bad_dump_area_is_given_up_each_time(void **state)
     assert_true(own.done[3] && !own.acknowledged[3]);
     until_nothing_is_left();
     all_must_be_answered();
+}
+
+/* An older epoch would come back over what gets in place without mains: the end is told when it is voided. */
+static void an_old_dump_is_voided_before_the_end_is_told(void **state)
+{
+    static const struct world_scenario plan = {.write = {{0, 0, 1}, {0, 0, 1}},
+                                               .writes = 2,
+                                               .held = true,
+                                               .slow_in_place = true,
+                                               .returns = 1};
+    world_begin(&plan, MISTAKE_NONE);
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_END);
+    until(JOURNAL_DUMPED);
+    happen(CHOICE_BACK);
+    until(JOURNAL_SUPER_WRITING);
+    assert_int_equal(engine.journal.stage, JOURNAL_SUPER_WRITING);
+    happen(CHOICE_OPERATION);
+    assert_true(own.acknowledged[1]);
+    happen(CHOICE_END);
+    go_on_without(WORLD_VOLUMES, 12);
+    assert_true(engine.journal.given_up);
+    assert_int_equal(stamp_of_value(disk_has(&world.disk, place_of(0, 0))), 2);
+    all_must_be_safe();
+    until_nothing_is_left();
+    assert_true(world.drained);
+    all_must_be_safe();
 }
 
 /* Nothing can be in it, so nothing is left to be said there. */
@@ -500,6 +532,63 @@ static void a_cleared_superblock_does_not_keep_the_end_waiting(void **state)
     assert_true(world.drained);
 }
 
+static void lose_power(void)
+{
+    disk_forget(&world.disk, false);
+    disk_flush(&world.disk, UINT32_MAX);
+}
+
+static const struct world_scenario ordered_at_first = {.write = {{1, 0, 1}, {0, 0, 1}, {1, 0, 1}},
+                                                       .writes = 3};
+static const struct world_scenario held_then = {
+    .write = {{1, 0, 1}, {0, 0, 1}, {1, 0, 1}}, .writes = 3, .held = true};
+
+/* Epoch 1 is in place, which only the first descriptor of epoch 2 says, that is not complete. Then the mode is another. */
+static void become_held(void)
+{
+    world_begin(&ordered_at_first, MISTAKE_NONE);
+    happen(CHOICE_OPERATION);
+    until_quiet();
+    happen(CHOICE_OPERATION);
+    until(JOURNAL_WRITING);
+    assert_int_equal(engine.journal.sequence, 2);
+    assert_int_equal(engine.journal.super_placed, 0);
+    assert_true(ordered_complete_first());
+    lose_power();
+    scenario = &held_then;
+    ordered_begin_anew(true, KEPT_NOTHING);
+}
+
+/* What goes in place then is newer than epoch 1, also when the next dump has torn that descriptor. */
+static void an_epoch_in_place_does_not_come_back_when_the_mode_is_changed(void **state)
+{
+    uint8_t stamp[SECTORS];
+    become_held();
+    until_quiet();
+    happen(CHOICE_OPERATION);
+    until_quiet();
+    assert_int_equal(engine.buffer.slots, 0);
+    lose_power();
+    clear(WORLD_VOLUMES, dump_half(engine.journal.sectors, 2) * DUMP_BLOCK_SECTORS, 1);
+    ordered_begin_anew(true, KEPT_NOTHING);
+    until_quiet();
+    ordered_read_all(stamp);
+    assert_int_equal(stamp[place_of(1, 0)], 3);
+}
+
+/* Not before the superblock says that epoch 1 is in place. */
+static void nothing_newer_gets_in_place_before_the_superblock_says_so(void **state)
+{
+    become_held();
+    until(JOURNAL_SUPER_WRITING);
+    assert_int_equal(engine.journal.stage, JOURNAL_SUPER_WRITING);
+    happen(CHOICE_OPERATION);
+    go_on_without(WORLD_VOLUMES, 4);
+    assert_int_equal(stamp_of_value(disk_has(&world.disk, place_of(1, 0))), 1);
+    until_nothing_is_left();
+    assert_int_equal(stamp_of_value(disk_has(&world.disk, place_of(1, 0))), 3);
+}
+
 /* Where its halves lie follows from the size that it had; with less than that a part of it is gone. */
 static void an_area_keeps_its_size(void **state)
 {
@@ -527,6 +616,41 @@ static void an_area_that_has_become_smaller_is_refused(void **state)
     assert_non_null(strstr(world_trouble, "dump area"));
 }
 
+/* Both copies of the superblock. */
+static void overwrite_the_superblock(const struct dump_super *with)
+{
+    uint8_t bytes[BLOCK_SECTOR] = {0};
+    memcpy(bytes, with, sizeof(*with));
+    for (uint32_t copy = 0; copy < DUMP_SUPERS; copy++)
+        world.disk.durable[place_of(WORLD_VOLUMES, copy * DUMP_BLOCK_SECTORS)] = world_value(bytes);
+}
+
+/* What it holds may be needed: nobody is told to clear it and no more. */
+static void an_area_of_another_version_is_refused_as_that(void **state)
+{
+    world_begin(&two_epochs, MISTAKE_NONE);
+    place_the_next();
+    disk_flush(&world.disk, UINT32_MAX);
+    struct dump_super super = *journal_super(&engine, engine.journal.super_serial % DUMP_SUPERS);
+    super.version = DUMP_VERSION + 1;
+    overwrite_the_superblock(&super);
+    ordered_begin_anew(true, KEPT_NOTHING);
+    until_quiet();
+    assert_int_equal(engine.journal.stage, JOURNAL_REFUSED);
+    assert_non_null(strstr(world_said, "another version"));
+}
+
+static void what_is_no_dump_area_is_refused(void **state)
+{
+    static const struct dump_super other = {.magic = 1, .version = DUMP_VERSION + 1};
+    world_begin(&two_epochs, MISTAKE_NONE);
+    overwrite_the_superblock(&other);
+    ordered_begin_anew(true, KEPT_NOTHING);
+    until_quiet();
+    assert_int_equal(engine.journal.stage, JOURNAL_REFUSED);
+    assert_non_null(strstr(world_said, "something else"));
+}
+
 /* The disk has lost what it had flushed: leaving that out would lose it, too. What was loaded before does not keep the end waiting. */
 static void a_damaged_epoch_that_was_complete_is_refused(void **state)
 {
@@ -545,6 +669,61 @@ static void a_damaged_epoch_that_was_complete_is_refused(void **state)
     assert_true(world.drained);
 }
 
+/* The first block of that epoch's half does not read back as it was. */
+static void tear_the_start_of(uint64_t sequence)
+{
+    disk_flush(&world.disk, UINT32_MAX);
+    clear(WORLD_VOLUMES, dump_half(engine.journal.sectors, sequence) * DUMP_BLOCK_SECTORS, 1);
+}
+
+static void it_must_be_refused(void)
+{
+    until_quiet();
+    assert_int_equal(engine.journal.stage, JOURNAL_REFUSED);
+    assert_non_null(strstr(world_trouble, "dump area"));
+}
+
+/* Memory has left it to the dump area, so leaving it out would lose it. */
+static void a_dumped_epoch_whose_start_is_gone_is_refused_after_a_restart(void **state)
+{
+    world_begin(&two_epochs, MISTAKE_NONE);
+    place_the_next();
+    tear_the_start_of(1);
+    happen(CHOICE_RESTART);
+    it_must_be_refused();
+}
+
+/* The same of the newer of two. */
+static void a_newer_epoch_whose_start_is_gone_is_refused_after_a_restart(void **state)
+{
+    world_begin(&two_epochs, MISTAKE_NONE);
+    place_the_next();
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_END);
+    until_quiet();
+    assert_true(world.drained && engine.journal.placing == 1);
+    tear_the_start_of(2);
+    happen(CHOICE_RESTART);
+    it_must_be_refused();
+}
+
+/* A newer epoch alone is no prefix: with memory, or without it. */
+static void an_older_epoch_whose_start_is_gone_is_refused(void **state)
+{
+    for (uint32_t restarted = 0; restarted < 2; restarted++) {
+        world_begin(&two_epochs, MISTAKE_NONE);
+        place_the_next();
+        happen(CHOICE_OPERATION);
+        happen(CHOICE_END);
+        until_quiet();
+        assert_true(world.drained && engine.journal.placing == 1);
+        tear_the_start_of(1);
+        world.ended = world.drained = false;
+        ordered_begin_anew(true, restarted != 0 ? KEPT_RESTARTED : KEPT_NOTHING);
+        it_must_be_refused();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -558,6 +737,7 @@ int main(void)
         cmocka_unit_test(a_volume_does_not_need_the_superblock_in_mode_held),
         cmocka_unit_test(a_bad_dump_area_is_given_up_when_the_mains_fail),
         cmocka_unit_test(a_bad_dump_area_is_given_up_each_time),
+        cmocka_unit_test(an_old_dump_is_voided_before_the_end_is_told),
         cmocka_unit_test(a_clean_end_does_not_wait_for_a_first_superblock),
         cmocka_unit_test(an_unmeasured_dump_area_is_no_way_out),
         cmocka_unit_test(one_refusal_is_no_error),
@@ -567,9 +747,16 @@ int main(void)
         cmocka_unit_test(a_cleared_area_holds_nothing_after_others_had_it),
         cmocka_unit_test(a_cleared_superblock_does_not_lose_what_memory_knows),
         cmocka_unit_test(a_cleared_superblock_does_not_keep_the_end_waiting),
+        cmocka_unit_test(an_epoch_in_place_does_not_come_back_when_the_mode_is_changed),
+        cmocka_unit_test(nothing_newer_gets_in_place_before_the_superblock_says_so),
         cmocka_unit_test(an_area_keeps_its_size),
         cmocka_unit_test(an_area_that_has_become_smaller_is_refused),
+        cmocka_unit_test(an_area_of_another_version_is_refused_as_that),
+        cmocka_unit_test(what_is_no_dump_area_is_refused),
         cmocka_unit_test(a_damaged_epoch_that_was_complete_is_refused),
+        cmocka_unit_test(a_dumped_epoch_whose_start_is_gone_is_refused_after_a_restart),
+        cmocka_unit_test(a_newer_epoch_whose_start_is_gone_is_refused_after_a_restart),
+        cmocka_unit_test(an_older_epoch_whose_start_is_gone_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,6 +29,7 @@ static struct {
     uint32_t writes; /* of sectors */
     bool backwards;  /* what came last is done first, as a disk may */
     bool refuses;    /* reads; it answers with an error */
+    uint32_t lost;   /* so many FLUSHes tell of a cache that was lost */
     struct {
         bool used;
         struct block_request request;
@@ -126,7 +127,12 @@ static bool happen(uint64_t limit)
     if (disk.pending[which].at > disk.now)
         disk.now = disk.pending[which].at;
     disk.pending[which].used = false;
-    bool refused = disk.refuses && disk.pending[which].request.operation == BLOCK_READ;
+    const uint16_t operation = disk.pending[which].request.operation;
+    bool refused = disk.refuses && operation == BLOCK_READ;
+    if (operation == BLOCK_FLUSH && disk.lost > 0) {
+        refused = true;
+        disk.lost--;
+    }
     if (!refused)
         carry_out(&disk.pending[which].request);
     engine_disk_done(&engine, 0, disk.pending[which].request.id,
@@ -378,6 +384,21 @@ static void mains_lost_again_in_the_first_measurement_put_it_off_again(void **st
     }
 }
 
+/* What the disk lost was of before, and is told once. */
+static void one_lost_cache_does_not_keep_a_volume_from_its_first_measurement(void **state)
+{
+    assert_true(lose_mains_at_the_start(5));
+    disk.lost = 1;
+    pass(SECOND);
+    assert_int_equal(gauges.measurements, 1);
+    assert_null(strstr(said, "could not be measured"));
+    assert_true(lose_mains_at_the_start(5));
+    disk.lost = 2;
+    pass(1000 * SECOND);
+    assert_int_equal(gauges.measurements, 0);
+    assert_non_null(strstr(said, "could not be measured"));
+}
+
 static void a_disk_with_errors_is_not_measured_over_and_over(void **state)
 {
     assert_true(lose_mains_at_the_start(5));
@@ -417,6 +438,7 @@ int main(void)
         cmocka_unit_test(requests_do_not_keep_a_volume_from_its_first_measurement),
         cmocka_unit_test(a_volume_that_is_never_idle_gets_its_first_measurement),
         cmocka_unit_test(mains_lost_again_in_the_first_measurement_put_it_off_again),
+        cmocka_unit_test(one_lost_cache_does_not_keep_a_volume_from_its_first_measurement),
         cmocka_unit_test(a_disk_with_errors_is_not_measured_over_and_over),
         cmocka_unit_test(with_a_dump_area_the_log_says_that_there_was_no_time),
     };

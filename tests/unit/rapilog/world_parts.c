@@ -7,6 +7,7 @@
 #include <string.h>
 
 const char *world_trouble;
+char world_said[400];
 uint64_t world_cuts;
 struct world_state world;
 struct engine engine;
@@ -226,7 +227,13 @@ void engine_port_drained(void)
     world.drained = true;
 }
 
-void quoll_log(const char *format, ...) {}
+void quoll_log(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(world_said, sizeof(world_said), format, arguments);
+    va_end(arguments);
+}
 
 size_t quoll_format(char *buffer, size_t size, const char *format, ...)
 {

@@ -12,6 +12,9 @@
 extern const char *world_trouble;
 void __attribute__((format(printf, 1, 2))) trouble(const char *format, ...);
 
+/* The last line of the log. Not part of the state either. */
+extern char world_said[400];
+
 void stamp_fill(uint8_t *memory, uint32_t count, uint64_t stamp);
 uint64_t stamp_of(const uint8_t *sector);
 
