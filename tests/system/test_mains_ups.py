@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A UPS goes on battery and back: Debian's Network UPS Tools in a VM of its own tell Quoll, and a database's VM stands and goes on."""
+"""A UPS goes on battery and back: Debian's Network UPS Tools in a VM of its own tell Quoll, and a database's VM stands and goes on.
+Told to ring at a low battery only, they let it run on until then."""
 
 import rig
 import stored
@@ -9,6 +10,9 @@ SYSTEM = stored.system('{vm: ups, off_after: 60 s}', ('db', '60 s'), f'''
     memory: 192 MiB
 {rig.LINUX.replace('guests/linux/initrd', 'guests/nut/initrd')}
 ''')
+# A ring that does nothing at ONBATT but say so.
+RING_LATE = r"""sed -i 's|ONBATT .|ONBATT) echo "seen: $NOTIFYTYPE" >/dev/hvc0 ;; |' /etc/nut/ring
+"""
 
 
 def ups_becomes(machine, status):
@@ -26,7 +30,11 @@ def test():
     ups_becomes(machine, 'OL')
     machine.wait_for_log('the mains are back: the VMs go on')
     stored.read_more(machine, 5)
+    machine.type(RING_LATE)
     ups_becomes(machine, 'OB')
+    machine.wait_for_stream('ups', 'seen: ONBATT')
+    stored.read_more(machine, 5)
+    ups_becomes(machine, 'OB LB')
     machine.wait_for_log('the machine goes off in 60000 ms')
     result = machine.kill()
     count = stored.check(result, wal)
