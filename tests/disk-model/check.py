@@ -126,6 +126,21 @@ class Durability(Rig):
         self.stop(signal.SIGKILL)
         self.assertEqual(self.start('memory').read(8), pattern(0))
 
+    def test_a_flush_that_fails_loses_the_cache_where_it_shall(self):
+        for kept, options in ((pattern(1), []), (pattern(0), ['failed-flush=drops'])):
+            disk = self.start('memory', *options)
+            self.assertEqual(disk.write(8, pattern(1)), 0)
+            self.tell('errors 100')
+            self.assertNotEqual(disk.flush(), 0)
+            self.tell('errors 0')
+            self.assertEqual(disk.read(8), kept)
+            self.assertEqual(disk.write(9, pattern(2)), 0)
+            self.assertEqual(disk.flush(), 0)
+            self.stop(signal.SIGKILL)
+            self.assertEqual(self.on_medium(8, 2), kept + pattern(2))
+            os.truncate(self.image, 0)
+            os.truncate(self.image, DISK_BYTES)
+
     def test_flushed_data_survives_a_kill(self):
         disk = self.start('memory')
         disk.write(8, pattern(1))

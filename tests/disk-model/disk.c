@@ -273,13 +273,21 @@ int disk_write(struct disk *disk, const void *data, uint64_t count, uint64_t off
     return command_end(disk, error);
 }
 
+static int flush_in_vain(struct disk *disk)
+{
+    if (disk->options.drops)
+        (void)cache_forget(&disk->cache, disk->options.survive, &disk->options.seed, to_medium,
+                           disk);
+    return EIO;
+}
+
 int disk_flush(struct disk *disk)
 {
     if (!command_begin(disk) || !count_down(disk))
         return command_end(disk, ESHUTDOWN);
     uint64_t start = real_now();
     disk->count.flushes++;
-    int error = is_unlucky(disk) ? EIO : disk->options.lies ? 0 : destage(disk);
+    int error = is_unlucky(disk) ? flush_in_vain(disk) : disk->options.lies ? 0 : destage(disk);
     disk->count.busy_ns += real_now() - start;
     return command_end(disk, error);
 }

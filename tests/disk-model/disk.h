@@ -23,7 +23,8 @@ struct disk_options {
         survive; /* percent of unflushed sectors that reach the medium all the same at power-off */
     uint64_t seed; /* which ones; not 0 */
     bool tears;    /* what survives are whole writes, in random order, the last one torn */
-    bool lies;     /* FLUSH and durable writes are answered as soon as the cache has them */
+    bool drops; /* a FLUSH that fails writes as much of the cache as survives, and loses the rest */
+    bool lies;  /* FLUSH and durable writes are answered as soon as the cache has them */
 };
 
 #define DISK_NO_SECTOR UINT64_MAX

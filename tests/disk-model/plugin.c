@@ -64,6 +64,10 @@ static int model_config(const char *key, const char *value)
         options.tears = strcmp(value, "tears") == 0;
         return 0;
     }
+    if (strcmp(key, "failed-flush") == 0) {
+        options.drops = strcmp(value, "drops") == 0;
+        return 0;
+    }
     if (strcmp(key, "flush") == 0) {
         options.lies = strcmp(value, "lies") == 0;
         return 0;
@@ -92,11 +96,13 @@ static int model_config_complete(void)
 
 #define MODEL_CONFIG_HELP                                                                          \
     "file=IMAGE       the medium (required)\n"                                                     \
-    "disk=KIND        7200rpm, consumer-ssd, plp-nvme, network-2ms or memory (required)\n"                      \
+    "disk=KIND        7200rpm, consumer-ssd, plp-nvme, network-2ms or memory (required)\n"         \
     "dilation=N       slow down N times (default 1)\n"                                             \
     "reads=timed|free whether reads take time (default timed)\n"                                   \
     "survive=PERCENT  of unflushed sectors reach the medium at power-off (default 0)\n"            \
     "cut=tears        what survives are whole writes, in random order, the last one torn\n"        \
+    "failed-flush=drops  what of the cache does not survive (survive=) is lost (default: all "     \
+    "stays)\n"                                                                                     \
     "flush=lies       FLUSH and durable writes only reach the cache (default: the medium)\n"       \
     "seed=N           which ones\n"                                                                \
     "control=SOCKET   takes the commands in tests/disk-model/control.h"
