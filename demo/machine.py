@@ -26,6 +26,10 @@ ICOUNT = 'shift=2,sleep=off'
 COMMAND_LINE = 'root=/dev/vda rw init=/run/demo/session quiet panic=1 nokaslr mitigations=off'
 
 
+class Refused(host.Failure):
+    """The guest answered that it could not do what it was asked."""
+
+
 class Witness:
     """Sees what leaves the guest, and nothing else: for each client the numbers that were acknowledged, in order."""
 
@@ -98,6 +102,7 @@ class Machine:
         self.log_path = os.path.join(host.PLACE, 'log', log_name + '.log')
         self.log = open(self.log_path, 'wb', buffering=0)
         self.errors = open(os.path.join(host.PLACE, 'log', log_name + '.err'), 'wb')
+        self.where = f'its console is in {self.log_path}, what was said besides in {self.errors.name}'
         self.control_path = control_path
         self.answers = queue.Queue()
         self.ended = 0
@@ -112,14 +117,15 @@ class Machine:
         host.began(self)
 
     def read_console(self):
-        for raw in self.process.stdout:
-            self.log.write(b'%9.3f ' % (time.monotonic() - self.started) + raw.rstrip(b'\r\n') + b'\n')
-            line = raw.decode(errors='replace').strip('\r\n')
-            acknowledged = re.match(r'ack (\d+) (\d+)$', line)
-            if acknowledged:
-                self.witness.note(int(acknowledged.group(1)), int(acknowledged.group(2)))
-            elif line.startswith('@'):
-                self.answers.put(line)
+        with self.process.stdout as console:
+            for raw in console:
+                self.log.write(b'%9.3f ' % (time.monotonic() - self.started) + raw.rstrip(b'\r\n') + b'\n')
+                line = raw.decode(errors='replace').strip('\r\n')
+                acknowledged = re.match(r'ack (\d+) (\d+)$', line)
+                if acknowledged:
+                    self.witness.note(int(acknowledged.group(1)), int(acknowledged.group(2)))
+                elif line.startswith('@'):
+                    self.answers.put(line)
         self.log.flush()
         self.answers.put(None)
 
@@ -140,7 +146,7 @@ class Machine:
                 raise host.Failure(f'no answer from the guest for {patience} s; '
                                    f'its console is in {self.log_path}') from None
             if line is None:
-                raise host.Failure(f'the guest ended unexpectedly; its console is in {self.log_path}')
+                raise host.Failure(f'the guest ended unexpectedly; {self.where}')
             if not line.startswith('@ended'):
                 return line[1:].split()
             self.ended += 1
@@ -149,9 +155,15 @@ class Machine:
         self.tell(line)
         words = self.answer(patience)
         if words[0] == 'failed':
-            raise host.Failure(f'the guest could not do "{line}": {" ".join(words[1:])}; '
-                               f'its console is in {self.log_path}')
+            raise Refused(f'the guest could not do "{line}": {" ".join(words[1:])}; its console is in {self.log_path}')
         return words
+
+    def wait_for(self, words, patience=120):
+        """Until the guest answers that. Returns what it had answered before, as lines."""
+        before = []
+        while (said := self.answer(patience)) != words:
+            before.append(' '.join(said))
+        return before
 
     def wait_ended(self, clients, patience=60):
         """Until so many witness clients have noticed that their server is gone, so that all they had to say is said."""
@@ -162,7 +174,7 @@ class Machine:
             except queue.Empty:
                 raise host.Failure(f'the clients did not end; the console is in {self.log_path}') from None
             if line is None:
-                raise host.Failure(f'the guest ended unexpectedly; its console is in {self.log_path}')
+                raise host.Failure(f'the guest ended unexpectedly; {self.where}')
             self.ended += line.startswith('@ended')
         self.ended = 0
 
@@ -200,12 +212,13 @@ class Machine:
         return host.cpu_seconds(self.process.pid)
 
     def kill(self):
-        """Every process of the machine is gone at once."""
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self.process.wait()
+        """Every process of the machine is gone at once. Of one that has been waited for the number may be somebody else's now."""
+        if self.process.returncode is None:
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            self.process.wait()
         self.close()
 
     def close(self):

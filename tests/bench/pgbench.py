@@ -34,8 +34,10 @@ def volumes():
 def prepare():
     sys.path.insert(0, os.path.join(machine.ROOT, 'demo'))
     import initramfs  # pylint: disable=import-outside-toplevel
-    initramfs.complete(BASE, os.path.join(machine.ROOT, 'demo', 'guest', 'initramfs-init'),
-                       [os.path.join(linux.SOURCE, 'pgbench'), os.path.join(linux.PLACE, 'workload')], INITRD)
+    guest = os.path.join(machine.ROOT, 'demo', 'guest')
+    initramfs.complete(BASE, os.path.join(guest, 'initramfs-init'),
+                       [os.path.join(guest, 'mount-ext4'), os.path.join(linux.SOURCE, 'pgbench'),
+                        os.path.join(linux.PLACE, 'workload')], INITRD)
 
 
 def fresh_disk():

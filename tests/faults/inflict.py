@@ -21,11 +21,19 @@ def pause(random, low, high):
     time.sleep(random.uniform(low, high))
 
 
+def end_writers(stage):
+    """Only a disk that refuses something is a reason for a writer to fail."""
+    stage.machine.tell('kill')
+    said = stage.workload.wait_killed(stage.machine)
+    if said and not stage.setting.fault.startswith('disk'):
+        raise host.Failure(f'the disk refuses nothing, and yet the guest said: {"; ".join(said)}; the console is in '
+                           + stage.machine.log_path)
+
+
 # ------------------------------------------------------------------------------------------------- in the guest
 
 def kill(stage, random):
-    stage.machine.tell('kill')
-    stage.workload.wait_killed(stage.machine)
+    end_writers(stage)
     return True
 
 
@@ -77,11 +85,11 @@ def go_on(stage):
     until = time.monotonic() + 60
     while stage.machine.witness.total() <= before:
         if time.monotonic() > until or not stage.machine.running():
+            end_writers(stage)  # they may have said why
             raise host.Failure('everything is back, and the guest does not go on; the console is in '
                                + stage.machine.log_path)
         time.sleep(0.02)
-    stage.machine.tell('kill')
-    stage.workload.wait_killed(stage.machine)
+    end_writers(stage)
 
 
 def mains_early(stage, random):
@@ -131,8 +139,7 @@ def mains_short(stage, random):
 def end_load(stage):
     """The workload may have ended by itself when its disk refused something; a file system then needs a boot."""
     if stage.workload.survives_errors:
-        stage.machine.tell('kill')
-        stage.workload.wait_killed(stage.machine)
+        end_writers(stage)
     else:
         stage.machine.tell('reset')
         stage.wait_ready_again()

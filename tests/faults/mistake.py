@@ -14,7 +14,7 @@ import host
 MISTAKES = os.path.join(host.ROOT, 'tests', 'mistakes')
 COPY = os.path.join(host.BUILD, 'torture-mistake')
 LEFT_ALONE = ('.git', 'build', '__pycache__')
-GUESTS = ('guests', 'demo', os.path.join('torture', 'sqlite'))  # that need not be built again
+GUESTS = ('guests', 'demo', os.path.join('torture', 'packages'))  # that need not be built again
 
 
 def options_by_name():

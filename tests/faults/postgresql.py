@@ -21,6 +21,7 @@ class PostgreSql:
     command_line = 'console=hvc0 ' + machines.COMMAND_LINE
     haste = 4  # its start writes much
     judged_in_guest = True
+    has_file_system = True
     survives_errors = False
     operations = (10, 60)
 
@@ -34,8 +35,8 @@ class PostgreSql:
     def kernel(self):
         return guest_disk.KERNEL
 
-    def initrd(self):
-        return guest.initrd('postgresql')
+    def initrd(self, mends):
+        return guest.initrd('postgresql', mends)
 
     def filtered(self, mode):
         return {'plain': (), 'through': ('wal',), 'held': ('wal',), 'held ordered': self.volumes}[mode]
@@ -58,10 +59,10 @@ class PostgreSql:
         return len(seen) == CLIENTS
 
     def wait_killed(self, machine):
-        while machine.answer() != ['ok', 'kill']:
-            pass
+        said = machine.wait_for(['ok', 'kill'])
         machine.wait_ended(CLIENTS)
         machine.ask('start', patience=200)
+        return said
 
     def judge_guest(self, machine, seen):
         verdict = Verdict()

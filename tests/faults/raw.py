@@ -118,6 +118,7 @@ class Raw:
     command_line = 'console=hvc0 quiet panic=1'
     haste = 1
     judged_in_guest = False
+    has_file_system = False
     survives_errors = True
     operations = (20, 400)  # of a round
 
@@ -134,8 +135,8 @@ class Raw:
     def kernel(self):
         return guest.KERNEL
 
-    def initrd(self):
-        return guest.initrd('small')
+    def initrd(self, mends):
+        return guest.initrd('small', mends)
 
     def filtered(self, mode):
         return () if mode == 'plain' else self.volumes
@@ -161,9 +162,8 @@ class Raw:
         return len(seen) == self.writers
 
     def wait_killed(self, machine):
-        """A writer whose disk had refused something has said so; that is no failure of the rig's."""
-        while machine.answer() != ['ok', 'kill']:
-            pass
+        """Returns what the writers had said before: each whose disk had refused something has."""
+        return machine.wait_for(['ok', 'kill'])
 
     def last(self, seen):
         return [seen.get(writer, (0, 0))[1] for writer in range(self.writers)]

@@ -26,6 +26,7 @@ class Sqlite:
     command_line = 'console=hvc0 quiet panic=1'
     haste = 1
     judged_in_guest = True
+    has_file_system = True
     survives_errors = False  # after an error the file system is read-only until the next boot
     operations = (10, 150)
 
@@ -40,8 +41,8 @@ class Sqlite:
     def kernel(self):
         return guest.KERNEL
 
-    def initrd(self):
-        return guest.initrd('small')
+    def initrd(self, mends):
+        return guest.initrd('small', mends)
 
     def filtered(self, mode):
         return () if mode == 'plain' else self.volumes
@@ -67,8 +68,7 @@ class Sqlite:
         return len(seen) == self.writers
 
     def wait_killed(self, machine):
-        while machine.answer() != ['ok', 'kill']:
-            pass
+        return machine.wait_for(['ok', 'kill'])
 
     def last(self, seen):
         return [seen.get(writer, (0, 0))[1] for writer in range(self.writers)]
