@@ -58,8 +58,11 @@ bool disk_try_again(const char *problem)
 
 void disk_had_failed(void)
 {
-    if (was_ready)
-        surviving_losses++;
+    if (!was_ready)
+        return;
+    surviving_losses++;
+    quoll_log("the disk has failed or was reset while it had no driver; what was in its cache "
+              "counts as lost");
 }
 
 bool disk_is_in_its_place(uint32_t place)

@@ -35,7 +35,7 @@ void disk_clients_ready(struct disk_clients *clients, const struct block_geometr
 /* It could not be brought up, because of `problem`. True: it has been of use in this system, so clients may rely on it; after a
  * pause it is worth another try. False: it never was. */
 bool disk_try_again(const char *problem);
-/* Before the device is reset: it had failed, and nobody may have noticed. */
+/* Before the device is reset: it had failed, or was reset by somebody else, and nobody may have noticed. */
 void disk_had_failed(void);
 /* place: its bus, slot and function as one number. False: a former life had the disk elsewhere, so this is another one, and perhaps another
  * driver's. Before anything is done to it. */

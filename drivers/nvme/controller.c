@@ -66,6 +66,12 @@ bool controller_fatal(const struct controller *controller)
     return (read32(controller, NVME_CSTS) & NVME_CSTS_FATAL) != 0; /* all ones: it is gone */
 }
 
+bool controller_works(const struct controller *controller)
+{
+    return controller->register_bytes > NVME_CSTS + 4 && !controller_fatal(controller) &&
+           (read32(controller, NVME_CSTS) & NVME_CSTS_READY) != 0;
+}
+
 static bool wait_ready(const struct controller *controller, uint32_t ready)
 {
     uint64_t deadline = quoll_now() + controller->ready_timeout;

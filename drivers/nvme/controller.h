@@ -48,6 +48,8 @@ const char *controller_start(struct controller *controller);
 bool controller_stop(struct controller *controller);
 /* The controller has given up, or is not there any more. */
 bool controller_fatal(const struct controller *controller);
+/* It is as a driver has left it that was using it. Before it is started. */
+bool controller_works(const struct controller *controller);
 
 uint64_t *controller_list(const struct controller *controller, uint32_t command);
 uint64_t controller_list_physical(const struct controller *controller, uint32_t command);

@@ -130,21 +130,24 @@ static const char *start_device(const struct disk_config *config)
     const char *problem = pci_open(&nvme.host, &nvme.device, config->place, 0, &bar);
     if (problem == NULL)
         problem = find_interrupt();
-    if (problem != NULL)
+    if (problem != NULL) {
+        pci_bus_master(&nvme.device, false);
         return problem;
-
+    }
     nvme.controller = (struct controller){
         .registers = bar.registers,
         .register_bytes = bar.size,
         .memory = quoll_memory("queues", NVME_QUEUES_BYTES),
         .memory_physical = quoll_find(QUOLL_ENVIRONMENT_MEMORY, "queues")->physical,
     };
-    if (controller_fatal(&nvme.controller))
+    if (!controller_works(&nvme.controller))
         disk_had_failed();
     pci_bus_master(&nvme.device, true);
     problem = controller_start(&nvme.controller);
-    if (problem == NULL && !disk_is_the_same(nvme.controller.serial))
+    if (problem == NULL && !disk_is_the_same(nvme.controller.serial)) {
+        (void)controller_stop(&nvme.controller);
         problem = "another disk, with another serial number, is in its place";
+    }
     if (problem != NULL)
         pci_bus_master(&nvme.device, false);
     return problem;

@@ -235,7 +235,8 @@ const char *pci_open(const struct pci_host *host, const struct pci_device *devic
     if ((low & BAR_IO) != 0 || (wide && number == BARS - 1))
         return "its registers are not in memory";
 
-    change_command(configuration, COMMAND_MEMORY | COMMAND_MASTER, 0);
+    /* A bus master stays one: a device that cannot write an answer would count as failed, and lose what it has to lose. */
+    change_command(configuration, COMMAND_MEMORY, 0);
     uint64_t address = low & ~BAR_FLAGS;
     if (wide)
         address |= (uint64_t)config_read(configuration, offset + 4) << 32;

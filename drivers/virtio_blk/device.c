@@ -81,6 +81,11 @@ bool device_needs_reset(const struct device *device)
     return status == ALL_ONES || (status & STATUS_NEEDS_RESET) != 0;
 }
 
+bool device_works(const struct device *device)
+{
+    return read8(device->common, COMMON_STATUS) != 0 && !device_needs_reset(device);
+}
+
 void device_take_interrupt(const struct device *device)
 {
     (void)read8(device->isr, 0);

@@ -55,6 +55,8 @@ const char *device_start(struct device *device);
 bool device_stop(const struct device *device);
 /* The device asks to be reset, or is not there any more. */
 bool device_needs_reset(const struct device *device);
+/* It is as a driver has left it that was using it. Before it is started. */
+bool device_works(const struct device *device);
 /* Reading it takes the interrupt back (4.1.4.5). */
 void device_take_interrupt(const struct device *device);
 

@@ -166,11 +166,13 @@ static const char *start_device(const struct disk_config *config)
     const char *problem = find_all_registers(config->place);
     if (problem == NULL)
         problem = find_interrupt();
-    if (problem != NULL)
+    if (problem != NULL) {
+        pci_bus_master(&disk.pci, false);
         return problem;
+    }
     disk.device.memory = quoll_memory("queues", VIRTIO_BLK_QUEUES_BYTES);
     disk.device.memory_physical = quoll_find(QUOLL_ENVIRONMENT_MEMORY, "queues")->physical;
-    if (device_needs_reset(&disk.device))
+    if (!device_works(&disk.device))
         disk_had_failed();
     pci_bus_master(&disk.pci, true);
     problem = device_start(&disk.device);

@@ -17,7 +17,7 @@
  * A disk whose FLUSH fails may have dropped whatever it had in its cache, of any client; so may one that had to be reset because it
  * had failed. Each client that had written what no FLUSH had made safe is told by an error of its own: of its FLUSHes in flight at that
  * time, or of the next ones until the first of them is answered. After an error of FLUSH nothing that was written since the last good
- * one can be relied on.
+ * one can be relied on, nor what was in flight when the error was told.
  *
  * A server sets the header's geometry and then `state` to READY (store-release); a client waits for that. The
  * server raises the client's signal on that occasion as well. FAILED: the disk cannot be used; `reason` tells why.

@@ -81,7 +81,7 @@ struct block_server {
     uint64_t session; /* that is or was open; 0: none yet */
     /* block_server_flushed() */
     uint64_t told;          /* losses that do not matter to the client, or that it has heard of */
-    uint32_t written, safe; /* writes taken; of these, the first ones, on stable storage */
+    uint64_t written, safe; /* writes taken; of these, the first ones, on stable storage */
 };
 
 /* Attaches to the link of client `number` named in the environment ("clientN"); stops the component when the
@@ -111,8 +111,7 @@ void block_server_complete(struct block_server *server, uint64_t id, enum block_
  * mark: of a FLUSH that was taken; to be kept until its end.
  * flushed: what to answer a FLUSH that the disk has answered with `status`. One that failed counts as a loss. */
 struct block_mark {
-    uint64_t told;
-    uint32_t written;
+    uint64_t told, written;
     bool alone;
 };
 void block_server_writing(struct block_server *server, uint64_t losses);

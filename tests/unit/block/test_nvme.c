@@ -191,6 +191,18 @@ static void a_controller_that_fails_at_once_is_told(void **state)
     refuses(*state, &(struct simulated_knobs){.fatal_at_start = true}, "fatal");
 }
 
+static void a_controller_works_until_somebody_stops_it(void **state)
+{
+    struct fixture *f = *state;
+    assert_null(start(f, &(struct simulated_knobs){0}));
+    assert_true(controller_works(&f->controller));
+    f->controller.register_bytes = 16;
+    assert_false(controller_works(&f->controller));
+    f->controller.register_bytes = 8192;
+    assert_true(controller_stop(&f->controller));
+    assert_false(controller_works(&f->controller));
+}
+
 static void a_refused_administrative_command_is_told(void **state)
 {
     refuses(*state, &(struct simulated_knobs){.refuse_admin = NVME_ADMIN_CREATE_SUBMISSION},
@@ -494,6 +506,7 @@ int main(void)
         TEST(a_controller_without_a_disk_is_told),
         TEST(a_controller_that_never_gets_ready_is_told),
         TEST(a_controller_that_fails_at_once_is_told),
+        TEST(a_controller_works_until_somebody_stops_it),
         TEST(a_refused_administrative_command_is_told),
         TEST(a_controller_of_large_pages_is_refused),
         TEST(data_goes_where_it_belongs),

@@ -438,10 +438,15 @@ static void a_device_that_is_gone_is_noticed(void **state)
     struct fixture *f = *state;
     start(f);
     assert_false(device_needs_reset(&f->device));
+    assert_true(device_works(&f->device));
     f->common[COMMON_STATUS] |= STATUS_NEEDS_RESET;
     assert_true(device_needs_reset(&f->device));
+    assert_false(device_works(&f->device));
     f->common[COMMON_STATUS] = 0xff;
     assert_true(device_needs_reset(&f->device));
+    assert_false(device_works(&f->device));
+    f->common[COMMON_STATUS] = 0; /* somebody else has reset it */
+    assert_false(device_works(&f->device));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
