@@ -82,11 +82,12 @@ bool journal_orders(const struct engine *engine)
 }
 
 /* When the dump area has refused the fast way out, what it holds of old may come back whatever is done: better to have the rest in place
- * than only in memory. */
+ * than only in memory. An older epoch that is on its way there goes first. */
 static bool gate_counts(const struct engine *engine)
 {
     const struct journal *journal = &engine->journal;
-    return journal->gate && !(engine->phase == ENGINE_MAINS && journal->given_up);
+    bool in_place = engine->phase == ENGINE_MAINS && journal->given_up && journal->placing == 0;
+    return journal->gate && !in_place;
 }
 
 bool journal_keeps_epochs(const struct engine *engine)

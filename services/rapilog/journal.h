@@ -28,7 +28,8 @@
  * a later start would put old data over it. When RapiLog is restarted while the mains are lost and finds such an epoch, it writes all
  * once more, beside it: the one before stays valid until that is complete. When the dump area refuses it, all drains in
  * place, which is what the bound counts on; should the epoch be complete all the same, it has just the same data, until the mains are back.
- * An older one that is not voided yet has older data: that superblock is tried then, for as long as the hold-up time, before all counts as safe.
+ * An older one that is still on its way in place gets there first. As long as it is not voided it has older data: that superblock is tried
+ * then, for as long as the hold-up time, before all counts as safe.
  * The same holds for an epoch of `held ordered` that is in place when the mode is changed, but only a descriptor says so that the next dump replaces.
  *
  * ROOM. What is pending in the dump area was in memory at one instant together with all that came later, because an epoch's slots stay

@@ -331,6 +331,71 @@ static void a_bad_dump_area_is_given_up_each_time(void **state)
     all_must_be_answered();
 }
 
+static const struct world_scenario held_for_long = {.write = {{0, 0, 1}, {0, 8, 1}, {1, 0, 1}},
+                                                    .writes = 3,
+                                                    .held = true,
+                                                    .slow_in_place = true,
+                                                    .returns = 2,
+                                                    .restarts = 1};
+
+/* The power is lost when the first write is in the dump area, and comes back; it is on its way in place when the next one comes. */
+static void start_with_a_dump(void)
+{
+    world_begin(&held_for_long, MISTAKE_NONE);
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_END);
+    until(JOURNAL_DUMPED);
+    assert_true(world.drained);
+    disk_forget(&world.disk, false);
+    disk_flush(&world.disk, UINT32_MAX);
+    world.ended = world.drained = false;
+    ordered_begin_anew(true, KEPT_NOTHING);
+    engine.setup.limits.hold_up_ns = 5 * JOURNAL_RETRY_NS;
+    while (engine.journal.placing == 0)
+        assert_true(ordered_complete_first());
+    happen(CHOICE_OPERATION);
+    assert_true(own.acknowledged[1]);
+}
+
+/* What is on its way in place stays so, and what came later follows: nothing stays in memory. */
+static void a_bad_dump_area_is_given_up_while_an_epoch_is_placed(void **state)
+{
+    start_with_a_dump();
+    happen(CHOICE_END);
+    until(JOURNAL_WRITING);
+    assert_int_equal(engine.journal.stage, JOURNAL_WRITING);
+    go_on_without(WORLD_VOLUMES, 4);
+    assert_int_equal(stamp_of_value(disk_has(&world.disk, place_of(0, 0))), 1);
+    assert_false(world.drained); /* it could still be voided */
+    go_on_without(WORLD_VOLUMES, 12);
+    assert_int_equal(stamp_of_value(disk_has(&world.disk, place_of(0, 8))), 2);
+    assert_true(world.drained);
+    all_must_be_safe();
+    happen(CHOICE_BACK);
+    happen(CHOICE_OPERATION);
+    until_nothing_is_left();
+    assert_false(engine.journal.gate);
+    all_must_be_answered();
+}
+
+/* The mains are back before it is in place. */
+static void a_given_up_dump_is_voided_after_the_epoch_before_it(void **state)
+{
+    start_with_a_dump();
+    happen(CHOICE_END);
+    until(JOURNAL_WRITING);
+    refuse_all(WORLD_VOLUMES);
+    assert_true(engine.journal.given_up && engine.journal.placing != 0);
+    happen(CHOICE_BACK);
+    assert_true(engine.journal.gate);
+    happen(CHOICE_OPERATION);
+    until_nothing_is_left();
+    assert_false(engine.journal.gate);
+    assert_int_equal(engine.journal.super_placed, engine.journal.sequence);
+    all_must_be_safe();
+    all_must_be_answered();
+}
+
 /* An older epoch would come back over what gets in place without mains: the end is told when it is voided. */
 static void an_old_dump_is_voided_before_the_end_is_told(void **state)
 {
@@ -737,6 +802,8 @@ int main(void)
         cmocka_unit_test(a_volume_does_not_need_the_superblock_in_mode_held),
         cmocka_unit_test(a_bad_dump_area_is_given_up_when_the_mains_fail),
         cmocka_unit_test(a_bad_dump_area_is_given_up_each_time),
+        cmocka_unit_test(a_bad_dump_area_is_given_up_while_an_epoch_is_placed),
+        cmocka_unit_test(a_given_up_dump_is_voided_after_the_epoch_before_it),
         cmocka_unit_test(an_old_dump_is_voided_before_the_end_is_told),
         cmocka_unit_test(a_clean_end_does_not_wait_for_a_first_superblock),
         cmocka_unit_test(an_unmeasured_dump_area_is_no_way_out),
