@@ -81,7 +81,7 @@ bool journal_orders(const struct engine *engine)
     return engine->setup.ordered;
 }
 
-/* When the dump area has refused the fast way out, what it holds of old may come back whatever is done: better to have the rest in place
+/* When the dump area has refused the fast way out, or to be voided without mains, what it holds of old may come back whatever is done: better to have the rest in place
  * than only in memory. An older epoch that is on its way there goes first. */
 static bool gate_counts(const struct engine *engine)
 {
@@ -314,8 +314,10 @@ static bool super_failed(struct engine *engine, uint64_t now)
     journal->stage = JOURNAL_IDLE;
     if (!engine->setup.ordered || !has_room(journal))
         journal_refused(engine, now);
-    if (engine->phase == ENGINE_MAINS && journal->given_up && journal->gate)
+    if (engine->phase == ENGINE_MAINS && journal->gate && !journal->emergency) {
+        journal->given_up = true;
         note_hopeless(engine, now);
+    }
     return true;
 }
 

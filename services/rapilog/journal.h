@@ -98,7 +98,7 @@ struct journal {
     bool super_due;
     bool emergency; /* held, mains lost: the way out is the dump area */
     bool abandoned; /* ... and they are back before or after it was complete */
-    bool given_up;  /* ... and the dump area refuses it: the way out is in place again */
+    bool given_up;  /* ... and the dump area refuses it, or to be voided: the way out is in place */
     bool hopeless;  /* ... and refuses what would void it for as long as there may be power */
     bool gate;      /* held: nothing may be sealed before the dump area is voided */
     bool failing;

@@ -396,6 +396,53 @@ static void a_given_up_dump_is_voided_after_the_epoch_before_it(void **state)
     all_must_be_answered();
 }
 
+/* The mains are lost, and the dump area refuses only what would void what it holds. */
+static void all_must_get_in_place_without_the_superblock(void)
+{
+    until(JOURNAL_SUPER_WRITING);
+    assert_int_equal(engine.journal.stage, JOURNAL_SUPER_WRITING);
+    assert_false(world.drained || engine.journal.emergency);
+    go_on_without(WORLD_VOLUMES, 2);
+    assert_false(world.drained); /* it could still be voided */
+    go_on_without(WORLD_VOLUMES, 12);
+    assert_true(world.drained && engine.journal.hopeless);
+    for (uint32_t place = 0; place < SECTORS; place++)
+        for (uint32_t i = 0; i < world.next; i++)
+            if (place == place_of(scenario->write[i].volume, scenario->write[i].sector))
+                assert_true(stamp_of_value(disk_has(&world.disk, place)) >= i + 1);
+}
+
+/* The area takes the dump, and nothing any more once the mains have come back and are lost again: it has no room for another one. */
+static void what_cannot_be_voided_after_two_losses_of_mains_gets_in_place(void **state)
+{
+    start_with_a_dump();
+    happen(CHOICE_END);
+    until(JOURNAL_DUMPED);
+    assert_true(world.drained);
+    happen(CHOICE_BACK);
+    happen(CHOICE_OPERATION);
+    assert_true(own.acknowledged[2]);
+    happen(CHOICE_END);
+    assert_false(engine.journal.given_up);
+    all_must_get_in_place_without_the_superblock();
+    all_must_be_safe();
+    happen(CHOICE_BACK);
+    until_nothing_is_left();
+    assert_false(engine.journal.gate);
+    all_must_be_answered();
+}
+
+/* RapiLog fails, too, and its next life has never heard that the area refuses. */
+static void what_cannot_be_voided_after_a_restart_gets_in_place(void **state)
+{
+    start_with_a_dump();
+    world.ended = true;
+    ordered_begin_anew(true, KEPT_RESTARTED);
+    engine.setup.limits.hold_up_ns = 5 * JOURNAL_RETRY_NS;
+    all_must_get_in_place_without_the_superblock();
+    all_must_be_safe();
+}
+
 /* An older epoch would come back over what gets in place without mains: the end is told when it is voided. */
 static void an_old_dump_is_voided_before_the_end_is_told(void **state)
 {
@@ -654,6 +701,28 @@ static void nothing_newer_gets_in_place_before_the_superblock_says_so(void **sta
     assert_int_equal(stamp_of_value(disk_has(&world.disk, place_of(1, 0))), 3);
 }
 
+/* Two epochs are pending, and the mains are lost before they are in place. */
+static void what_cannot_be_voided_when_the_mode_is_changed_gets_in_place(void **state)
+{
+    world_begin(&ordered_at_first, MISTAKE_NONE);
+    place_the_next();
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_END);
+    until(JOURNAL_DUMPED);
+    assert_true(world.drained && engine.journal.placing == 1);
+    lose_power();
+    world.ended = world.drained = false;
+    scenario = &held_then;
+    ordered_begin_anew(true, KEPT_NOTHING);
+    engine.setup.limits.hold_up_ns = 5 * JOURNAL_RETRY_NS;
+    until(JOURNAL_DUMPED);
+    assert_int_equal(engine.journal.placing, 1);
+    happen(CHOICE_OPERATION);
+    assert_true(own.acknowledged[2]);
+    happen(CHOICE_END);
+    all_must_get_in_place_without_the_superblock();
+}
+
 /* Where its halves lie follows from the size that it had; with less than that a part of it is gone. */
 static void an_area_keeps_its_size(void **state)
 {
@@ -804,6 +873,8 @@ int main(void)
         cmocka_unit_test(a_bad_dump_area_is_given_up_each_time),
         cmocka_unit_test(a_bad_dump_area_is_given_up_while_an_epoch_is_placed),
         cmocka_unit_test(a_given_up_dump_is_voided_after_the_epoch_before_it),
+        cmocka_unit_test(what_cannot_be_voided_after_two_losses_of_mains_gets_in_place),
+        cmocka_unit_test(what_cannot_be_voided_after_a_restart_gets_in_place),
         cmocka_unit_test(an_old_dump_is_voided_before_the_end_is_told),
         cmocka_unit_test(a_clean_end_does_not_wait_for_a_first_superblock),
         cmocka_unit_test(an_unmeasured_dump_area_is_no_way_out),
@@ -816,6 +887,7 @@ int main(void)
         cmocka_unit_test(a_cleared_superblock_does_not_keep_the_end_waiting),
         cmocka_unit_test(an_epoch_in_place_does_not_come_back_when_the_mode_is_changed),
         cmocka_unit_test(nothing_newer_gets_in_place_before_the_superblock_says_so),
+        cmocka_unit_test(what_cannot_be_voided_when_the_mode_is_changed_gets_in_place),
         cmocka_unit_test(an_area_keeps_its_size),
         cmocka_unit_test(an_area_that_has_become_smaller_is_refused),
         cmocka_unit_test(an_area_of_another_version_is_refused_as_that),
