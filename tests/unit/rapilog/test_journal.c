@@ -655,10 +655,9 @@ static const struct world_scenario ordered_at_first = {.write = {{1, 0, 1}, {0, 
 static const struct world_scenario held_then = {
     .write = {{1, 0, 1}, {0, 0, 1}, {1, 0, 1}}, .writes = 3, .held = true};
 
-/* Epoch 1 is in place, which only the first descriptor of epoch 2 says, that is not complete. Then the mode is another. */
-static void become_held(void)
+/* Epoch 1 is in place, which only the first descriptor of epoch 2 says, that is not complete. */
+static void leave_only_a_hint(void)
 {
-    world_begin(&ordered_at_first, MISTAKE_NONE);
     happen(CHOICE_OPERATION);
     until_quiet();
     happen(CHOICE_OPERATION);
@@ -667,6 +666,13 @@ static void become_held(void)
     assert_int_equal(engine.journal.super_placed, 0);
     assert_true(ordered_complete_first());
     lose_power();
+}
+
+/* Then the mode is another. */
+static void become_held(void)
+{
+    world_begin(&ordered_at_first, MISTAKE_NONE);
+    leave_only_a_hint();
     scenario = &held_then;
     ordered_begin_anew(true, KEPT_NOTHING);
 }
@@ -721,6 +727,48 @@ static void what_cannot_be_voided_when_the_mode_is_changed_gets_in_place(void **
     assert_true(own.acknowledged[2]);
     happen(CHOICE_END);
     all_must_get_in_place_without_the_superblock();
+}
+
+/* Nor does RapiLog's next life take it for pending when a dump that was given up has torn that descriptor. */
+static void an_epoch_in_place_does_not_come_back_after_a_restart(void **state)
+{
+    become_held();
+    engine.setup.limits.hold_up_ns = 5 * JOURNAL_RETRY_NS;
+    until(JOURNAL_SUPER_WRITING);
+    happen(CHOICE_OPERATION);
+    assert_true(own.acknowledged[2]);
+    happen(CHOICE_END);
+    go_on_without(WORLD_VOLUMES, 12);
+    assert_true(world.drained);
+    assert_int_equal(engine.buffer.slots, 0);
+    refuse_all(WORLD_VOLUMES);
+    clear(WORLD_VOLUMES, dump_half(engine.journal.sectors, 2) * DUMP_BLOCK_SECTORS, 1);
+    happen(CHOICE_RESTART);
+    until_quiet();
+    assert_int_equal(stamp_of_value(disk_has(&world.disk, place_of(1, 0))), 3);
+}
+
+/* The same in mode held ordered, where memory has no room for it any more. */
+static void an_epoch_in_place_needs_no_room_after_a_restart(void **state)
+{
+    static const struct world_scenario plan = {
+        .write = {{1, 0, 1}, {0, 0, 1}, {0, 8, 1}, {1, 8, 1}},
+        .writes = 4,
+        .slots = 2,
+        .restarts = 1};
+    world_begin(&plan, MISTAKE_NONE);
+    leave_only_a_hint();
+    ordered_begin_anew(true, KEPT_NOTHING);
+    until_quiet();
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_OPERATION);
+    assert_true(own.acknowledged[2] && own.acknowledged[3]);
+    refuse_all(WORLD_VOLUMES);
+    clear(WORLD_VOLUMES, dump_half(engine.journal.sectors, 2) * DUMP_BLOCK_SECTORS, 1);
+    happen(CHOICE_RESTART);
+    until_nothing_is_left();
+    all_must_be_answered();
+    assert_int_equal(stamp_of_value(disk_has(&world.disk, place_of(1, 8))), 4);
 }
 
 /* Where its halves lie follows from the size that it had; with less than that a part of it is gone. */
@@ -888,6 +936,8 @@ int main(void)
         cmocka_unit_test(an_epoch_in_place_does_not_come_back_when_the_mode_is_changed),
         cmocka_unit_test(nothing_newer_gets_in_place_before_the_superblock_says_so),
         cmocka_unit_test(what_cannot_be_voided_when_the_mode_is_changed_gets_in_place),
+        cmocka_unit_test(an_epoch_in_place_does_not_come_back_after_a_restart),
+        cmocka_unit_test(an_epoch_in_place_needs_no_room_after_a_restart),
         cmocka_unit_test(an_area_keeps_its_size),
         cmocka_unit_test(an_area_that_has_become_smaller_is_refused),
         cmocka_unit_test(an_area_of_another_version_is_refused_as_that),
