@@ -192,6 +192,12 @@ bool journal_finished(const struct engine *engine)
            journal->super_placed == journal->sequence;
 }
 
+bool journal_is_hopeless(const struct engine *engine)
+{
+    const struct journal *journal = &engine->journal;
+    return engine->phase == ENGINE_MAINS && journal->hopeless && journal->gate;
+}
+
 uint64_t journal_deadline(const struct engine *engine)
 {
     const struct journal *journal = &engine->journal;
@@ -232,6 +238,16 @@ static void note_placed(struct engine *engine)
 
 /* ---- Refused writes ---- */
 
+/* Nobody is answered without mains. */
+static const char *what_happens_meanwhile(const struct engine *engine)
+{
+    if (engine->phase == ENGINE_MAINS)
+        return engine->setup.ordered ? "what is in memory stays there" : "all drains in place";
+    return engine->setup.ordered || engine->journal.gate
+               ? "what waits for it is answered with an error"
+               : "all drains in place, and no write waits for it";
+}
+
 void journal_refused(struct engine *engine, uint64_t now)
 {
     struct journal *journal = &engine->journal;
@@ -240,8 +256,7 @@ void journal_refused(struct engine *engine, uint64_t now)
     if (!journal->failing)
         quoll_log(
             "dump area: the disk refuses to write; trying again. While it goes on refusing, %s",
-            needed ? "what waits for it is answered with an error"
-                   : "all drains in place, and no write waits for it");
+            what_happens_meanwhile(engine));
     journal->failing = true;
     journal->retry_after =
         journal->retry_after == 0 || hurry ? JOURNAL_RETRY_NS : journal->retry_after * 2;

@@ -44,7 +44,8 @@
  * ERRORS. An epoch that the dump area refuses is written there again; one that the disk refuses in place, too. Until that
  * succeeds nothing is sealed after it, so one sector that stays bad stops the domain: that is what order costs. Writes are
  * acknowledged when they are dumped as long as the dump area works. A superblock that is refused goes to the other copy the next
- * time. While nothing gets on for such a reason, what waits is answered with an error after a while (ENGINE_PATIENCE_NS).
+ * time. While nothing gets on for such a reason, what waits is answered with an error after a while (ENGINE_PATIENCE_NS), but nothing
+ * is answered while the mains are lost.
  *
  *     ABSENT
  *     AWAITED -> READING -> LOADING_LIST <-> LOADING_DATA -> IDLE, or REFUSED
@@ -157,6 +158,8 @@ bool journal_is_full(const struct engine *engine);
 uint64_t journal_unflushed_limit(const struct engine *engine);
 /* Mains lost: everything acknowledged is on stable storage. DRAINING: and in place, and the dump area says so. */
 bool journal_finished(const struct engine *engine);
+/* Mains lost, held: what the dump area holds of old may come back over that at the next start, since it could not be voided. */
+bool journal_is_hopeless(const struct engine *engine);
 
 /* ---- Between journal.c, dumping.c and replay.c ---- */
 

@@ -404,8 +404,10 @@ static void all_must_get_in_place_without_the_superblock(void)
     assert_false(world.drained || engine.journal.emergency);
     go_on_without(WORLD_VOLUMES, 2);
     assert_false(world.drained); /* it could still be voided */
+    assert_non_null(strstr(world_said, "goes on refusing, all drains in place"));
     go_on_without(WORLD_VOLUMES, 12);
     assert_true(world.drained && engine.journal.hopeless);
+    assert_non_null(strstr(world_said, "is on the disk, but old data in the dump area may"));
     for (uint32_t place = 0; place < SECTORS; place++)
         for (uint32_t i = 0; i < world.next; i++)
             if (place == place_of(scenario->write[i].volume, scenario->write[i].sector))
@@ -510,6 +512,22 @@ static void one_refusal_is_no_error(void **state)
     refuse_all(1);
     until_nothing_is_left();
     assert_true(own.acknowledged[1]);
+}
+
+/* Nobody is answered then, and the log says nothing else. */
+static void a_dump_area_that_refuses_without_mains_promises_no_answer(void **state)
+{
+    static const struct world_scenario plan = {.write = {{1, 0, 1}}, .writes = 1};
+    world_begin(&plan, MISTAKE_NONE);
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_END);
+    go_on_without(WORLD_VOLUMES, 12);
+    assert_false(world.drained);
+    assert_non_null(strstr(world_said, "goes on refusing, what is in memory stays there"));
+    until(JOURNAL_DUMPED);
+    until_nothing_is_left();
+    assert_true(world.drained);
+    assert_null(strstr(world_said, "old data"));
 }
 
 /* One volume that cannot be written for good keeps the epoch of all of them. */
@@ -927,6 +945,7 @@ int main(void)
         cmocka_unit_test(a_clean_end_does_not_wait_for_a_first_superblock),
         cmocka_unit_test(an_unmeasured_dump_area_is_no_way_out),
         cmocka_unit_test(one_refusal_is_no_error),
+        cmocka_unit_test(a_dump_area_that_refuses_without_mains_promises_no_answer),
         cmocka_unit_test(a_bad_volume_leaves_nobody_waiting),
         cmocka_unit_test(a_cleared_area_holds_nothing),
         cmocka_unit_test(a_cleared_area_holds_nothing_after_a_restart),
