@@ -81,8 +81,8 @@ bool journal_orders(const struct engine *engine)
     return engine->setup.ordered;
 }
 
-/* When the dump area has refused the fast way out, or to be voided without mains, what it holds of old may come back whatever is done: better to have the rest in place
- * than only in memory. An older epoch that is on its way there goes first. */
+/* When the dump area has refused the fast way out, or to be voided without mains, what it holds of old may come back whatever is
+ * done: better to have the rest in place than only in memory. An older epoch that is on its way there goes first. */
 static bool gate_counts(const struct engine *engine)
 {
     const struct journal *journal = &engine->journal;
