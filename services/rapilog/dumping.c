@@ -152,11 +152,11 @@ void dumping_begin(struct engine *engine, uint64_t now)
     journal->stage = JOURNAL_WRITING;
 }
 
-/* The time that is left is for draining in place, where nothing older may be put over that by the next start. */
+/* The time that is left is for draining in place: an older epoch that is on its way there, and then the rest. */
 static void refused(struct engine *engine, uint64_t now)
 {
     struct journal *journal = &engine->journal;
-    if (journal->emergency && journal->placing == 0) {
+    if (journal->emergency) {
         quoll_log("dump area: the disk refuses to write; draining in place");
         journal->emergency = false;
         journal->given_up = true;

@@ -284,14 +284,23 @@ static bool all_final(const struct engine *engine)
     return true;
 }
 
+static const char *what_is_drained(const struct engine *engine, bool lost)
+{
+    if (lost)
+        return "NOT drained (unsafe_no_drain): acknowledged data is lost";
+    return journal_is_hopeless(engine)
+               ? "drained: everything acknowledged is on the disk, but old data in the dump area "
+                 "may come back over it at the next start"
+               : "drained: everything acknowledged is on the disk";
+}
+
 static void step_drained(struct engine *engine)
 {
     bool lost = engine->phase == ENGINE_MAINS && engine->setup.unsafe_no_drain;
     if (engine->phase == ENGINE_RUNNING || engine->drained || !(lost || all_final(engine)))
         return;
     engine->drained = true;
-    quoll_log(lost ? "NOT drained (unsafe_no_drain): acknowledged data is lost"
-                   : "drained: everything acknowledged is on the disk");
+    quoll_log("%s", what_is_drained(engine, lost));
     engine_port_drained();
 }
 

@@ -81,12 +81,13 @@ bool journal_orders(const struct engine *engine)
     return engine->setup.ordered;
 }
 
-/* When the dump area has refused the fast way out, what it holds of old may come back whatever is done: better to have the rest in place
- * than only in memory. */
+/* When the dump area has refused the fast way out, or to be voided without mains, what it holds of old may come back whatever is
+ * done: better to have the rest in place than only in memory. An older epoch that is on its way there goes first. */
 static bool gate_counts(const struct engine *engine)
 {
     const struct journal *journal = &engine->journal;
-    return journal->gate && !(engine->phase == ENGINE_MAINS && journal->given_up);
+    bool in_place = engine->phase == ENGINE_MAINS && journal->given_up && journal->placing == 0;
+    return journal->gate && !in_place;
 }
 
 bool journal_keeps_epochs(const struct engine *engine)
@@ -191,6 +192,12 @@ bool journal_finished(const struct engine *engine)
            journal->super_placed == journal->sequence;
 }
 
+bool journal_is_hopeless(const struct engine *engine)
+{
+    const struct journal *journal = &engine->journal;
+    return engine->phase == ENGINE_MAINS && journal->hopeless && journal->gate;
+}
+
 uint64_t journal_deadline(const struct engine *engine)
 {
     const struct journal *journal = &engine->journal;
@@ -231,6 +238,16 @@ static void note_placed(struct engine *engine)
 
 /* ---- Refused writes ---- */
 
+/* Nobody is answered without mains. */
+static const char *what_happens_meanwhile(const struct engine *engine)
+{
+    if (engine->phase == ENGINE_MAINS)
+        return engine->setup.ordered ? "what is in memory stays there" : "all drains in place";
+    return engine->setup.ordered || engine->journal.gate
+               ? "what waits for it is answered with an error"
+               : "all drains in place, and no write waits for it";
+}
+
 void journal_refused(struct engine *engine, uint64_t now)
 {
     struct journal *journal = &engine->journal;
@@ -239,8 +256,7 @@ void journal_refused(struct engine *engine, uint64_t now)
     if (!journal->failing)
         quoll_log(
             "dump area: the disk refuses to write; trying again. While it goes on refusing, %s",
-            needed ? "what waits for it is answered with an error"
-                   : "all drains in place, and no write waits for it");
+            what_happens_meanwhile(engine));
     journal->failing = true;
     journal->retry_after =
         journal->retry_after == 0 || hurry ? JOURNAL_RETRY_NS : journal->retry_after * 2;
@@ -313,8 +329,10 @@ static bool super_failed(struct engine *engine, uint64_t now)
     journal->stage = JOURNAL_IDLE;
     if (!engine->setup.ordered || !has_room(journal))
         journal_refused(engine, now);
-    if (engine->phase == ENGINE_MAINS && journal->given_up && journal->gate)
+    if (engine->phase == ENGINE_MAINS && journal->gate && !journal->emergency) {
+        journal->given_up = true;
         note_hopeless(engine, now);
+    }
     return true;
 }
 

@@ -28,7 +28,8 @@
  * a later start would put old data over it. When RapiLog is restarted while the mains are lost and finds such an epoch, it writes all
  * once more, beside it: the one before stays valid until that is complete. When the dump area refuses it, all drains in
  * place, which is what the bound counts on; should the epoch be complete all the same, it has just the same data, until the mains are back.
- * An older one that is not voided yet has older data: that superblock is tried then, for as long as the hold-up time, before all counts as safe.
+ * An older one that is still on its way in place gets there first. As long as it is not voided it has older data: that superblock is tried
+ * then, for as long as the hold-up time, before all counts as safe.
  * The same holds for an epoch of `held ordered` that is in place when the mode is changed, but only a descriptor says so that the next dump replaces.
  *
  * ROOM. What is pending in the dump area was in memory at one instant together with all that came later, because an epoch's slots stay
@@ -43,7 +44,8 @@
  * ERRORS. An epoch that the dump area refuses is written there again; one that the disk refuses in place, too. Until that
  * succeeds nothing is sealed after it, so one sector that stays bad stops the domain: that is what order costs. Writes are
  * acknowledged when they are dumped as long as the dump area works. A superblock that is refused goes to the other copy the next
- * time. While nothing gets on for such a reason, what waits is answered with an error after a while (ENGINE_PATIENCE_NS).
+ * time. While nothing gets on for such a reason, what waits is answered with an error after a while (ENGINE_PATIENCE_NS), but nothing
+ * is answered while the mains are lost.
  *
  *     ABSENT
  *     AWAITED -> READING -> LOADING_LIST <-> LOADING_DATA -> IDLE, or REFUSED
@@ -97,7 +99,7 @@ struct journal {
     bool super_due;
     bool emergency; /* held, mains lost: the way out is the dump area */
     bool abandoned; /* ... and they are back before or after it was complete */
-    bool given_up;  /* ... and the dump area refuses it: the way out is in place again */
+    bool given_up;  /* ... and the dump area refuses it, or to be voided: the way out is in place */
     bool hopeless;  /* ... and refuses what would void it for as long as there may be power */
     bool gate;      /* held: nothing may be sealed before the dump area is voided */
     bool failing;
@@ -156,6 +158,8 @@ bool journal_is_full(const struct engine *engine);
 uint64_t journal_unflushed_limit(const struct engine *engine);
 /* Mains lost: everything acknowledged is on stable storage. DRAINING: and in place, and the dump area says so. */
 bool journal_finished(const struct engine *engine);
+/* Mains lost, held: what the dump area holds of old may come back over that at the next start, since it could not be voided. */
+bool journal_is_hopeless(const struct engine *engine);
 
 /* ---- Between journal.c, dumping.c and replay.c ---- */
 

@@ -299,6 +299,8 @@ static void end_load(struct engine *engine)
     journal->stage = any ? JOURNAL_DUMPED : JOURNAL_IDLE;
     /* An area that does not say yet whose it is holds nothing of this memory's. Before `to_void` counts: what is voided is in memory, and the next life must not look for it there. */
     kept_note_dumped(engine->setup.kept, journal->owned ? journal->sequence : KEPT_NOT_READ);
+    if (journal->owned && journal->told > kept_placed(engine->setup.kept))
+        kept_note_placed(engine->setup.kept, journal->told); /* what says so may be overwritten */
     if (journal->to_void > journal->sequence)
         journal->sequence = journal->to_void;
     journal->gate = !engine->setup.ordered && (any || journal->placing != 0 ||

@@ -331,6 +331,120 @@ static void a_bad_dump_area_is_given_up_each_time(void **state)
     all_must_be_answered();
 }
 
+static const struct world_scenario held_for_long = {.write = {{0, 0, 1}, {0, 8, 1}, {1, 0, 1}},
+                                                    .writes = 3,
+                                                    .held = true,
+                                                    .slow_in_place = true,
+                                                    .returns = 2,
+                                                    .restarts = 1};
+
+/* The power is lost when the first write is in the dump area, and comes back; it is on its way in place when the next one comes. */
+static void start_with_a_dump(void)
+{
+    world_begin(&held_for_long, MISTAKE_NONE);
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_END);
+    until(JOURNAL_DUMPED);
+    assert_true(world.drained);
+    disk_forget(&world.disk, false);
+    disk_flush(&world.disk, UINT32_MAX);
+    world.ended = world.drained = false;
+    ordered_begin_anew(true, KEPT_NOTHING);
+    engine.setup.limits.hold_up_ns = 5 * JOURNAL_RETRY_NS;
+    while (engine.journal.placing == 0)
+        assert_true(ordered_complete_first());
+    happen(CHOICE_OPERATION);
+    assert_true(own.acknowledged[1]);
+}
+
+/* What is on its way in place stays so, and what came later follows: nothing stays in memory. */
+static void a_bad_dump_area_is_given_up_while_an_epoch_is_placed(void **state)
+{
+    start_with_a_dump();
+    happen(CHOICE_END);
+    until(JOURNAL_WRITING);
+    assert_int_equal(engine.journal.stage, JOURNAL_WRITING);
+    go_on_without(WORLD_VOLUMES, 4);
+    assert_int_equal(stamp_of_value(disk_has(&world.disk, place_of(0, 0))), 1);
+    assert_false(world.drained); /* it could still be voided */
+    go_on_without(WORLD_VOLUMES, 12);
+    assert_int_equal(stamp_of_value(disk_has(&world.disk, place_of(0, 8))), 2);
+    assert_true(world.drained);
+    all_must_be_safe();
+    happen(CHOICE_BACK);
+    happen(CHOICE_OPERATION);
+    until_nothing_is_left();
+    assert_false(engine.journal.gate);
+    all_must_be_answered();
+}
+
+/* The mains are back before it is in place. */
+static void a_given_up_dump_is_voided_after_the_epoch_before_it(void **state)
+{
+    start_with_a_dump();
+    happen(CHOICE_END);
+    until(JOURNAL_WRITING);
+    refuse_all(WORLD_VOLUMES);
+    assert_true(engine.journal.given_up && engine.journal.placing != 0);
+    happen(CHOICE_BACK);
+    assert_true(engine.journal.gate);
+    happen(CHOICE_OPERATION);
+    until_nothing_is_left();
+    assert_false(engine.journal.gate);
+    assert_int_equal(engine.journal.super_placed, engine.journal.sequence);
+    all_must_be_safe();
+    all_must_be_answered();
+}
+
+/* The mains are lost, and the dump area refuses only what would void what it holds. */
+static void all_must_get_in_place_without_the_superblock(void)
+{
+    until(JOURNAL_SUPER_WRITING);
+    assert_int_equal(engine.journal.stage, JOURNAL_SUPER_WRITING);
+    assert_false(world.drained || engine.journal.emergency);
+    go_on_without(WORLD_VOLUMES, 2);
+    assert_false(world.drained); /* it could still be voided */
+    assert_non_null(strstr(world_said, "goes on refusing, all drains in place"));
+    go_on_without(WORLD_VOLUMES, 12);
+    assert_true(world.drained && engine.journal.hopeless);
+    assert_non_null(strstr(world_said, "is on the disk, but old data in the dump area may"));
+    for (uint32_t place = 0; place < SECTORS; place++)
+        for (uint32_t i = 0; i < world.next; i++)
+            if (place == place_of(scenario->write[i].volume, scenario->write[i].sector))
+                assert_true(stamp_of_value(disk_has(&world.disk, place)) >= i + 1);
+}
+
+/* The area takes the dump, and nothing any more once the mains have come back and are lost again: it has no room for another one. */
+static void what_cannot_be_voided_after_two_losses_of_mains_gets_in_place(void **state)
+{
+    start_with_a_dump();
+    happen(CHOICE_END);
+    until(JOURNAL_DUMPED);
+    assert_true(world.drained);
+    happen(CHOICE_BACK);
+    happen(CHOICE_OPERATION);
+    assert_true(own.acknowledged[2]);
+    happen(CHOICE_END);
+    assert_false(engine.journal.given_up);
+    all_must_get_in_place_without_the_superblock();
+    all_must_be_safe();
+    happen(CHOICE_BACK);
+    until_nothing_is_left();
+    assert_false(engine.journal.gate);
+    all_must_be_answered();
+}
+
+/* RapiLog fails, too, and its next life has never heard that the area refuses. */
+static void what_cannot_be_voided_after_a_restart_gets_in_place(void **state)
+{
+    start_with_a_dump();
+    world.ended = true;
+    ordered_begin_anew(true, KEPT_RESTARTED);
+    engine.setup.limits.hold_up_ns = 5 * JOURNAL_RETRY_NS;
+    all_must_get_in_place_without_the_superblock();
+    all_must_be_safe();
+}
+
 /* An older epoch would come back over what gets in place without mains: the end is told when it is voided. */
 static void an_old_dump_is_voided_before_the_end_is_told(void **state)
 {
@@ -398,6 +512,22 @@ static void one_refusal_is_no_error(void **state)
     refuse_all(1);
     until_nothing_is_left();
     assert_true(own.acknowledged[1]);
+}
+
+/* Nobody is answered then, and the log says nothing else. */
+static void a_dump_area_that_refuses_without_mains_promises_no_answer(void **state)
+{
+    static const struct world_scenario plan = {.write = {{1, 0, 1}}, .writes = 1};
+    world_begin(&plan, MISTAKE_NONE);
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_END);
+    go_on_without(WORLD_VOLUMES, 12);
+    assert_false(world.drained);
+    assert_non_null(strstr(world_said, "goes on refusing, what is in memory stays there"));
+    until(JOURNAL_DUMPED);
+    until_nothing_is_left();
+    assert_true(world.drained);
+    assert_null(strstr(world_said, "old data"));
 }
 
 /* One volume that cannot be written for good keeps the epoch of all of them. */
@@ -543,10 +673,9 @@ static const struct world_scenario ordered_at_first = {.write = {{1, 0, 1}, {0, 
 static const struct world_scenario held_then = {
     .write = {{1, 0, 1}, {0, 0, 1}, {1, 0, 1}}, .writes = 3, .held = true};
 
-/* Epoch 1 is in place, which only the first descriptor of epoch 2 says, that is not complete. Then the mode is another. */
-static void become_held(void)
+/* Epoch 1 is in place, which only the first descriptor of epoch 2 says, that is not complete. */
+static void leave_only_a_hint(void)
 {
-    world_begin(&ordered_at_first, MISTAKE_NONE);
     happen(CHOICE_OPERATION);
     until_quiet();
     happen(CHOICE_OPERATION);
@@ -555,6 +684,13 @@ static void become_held(void)
     assert_int_equal(engine.journal.super_placed, 0);
     assert_true(ordered_complete_first());
     lose_power();
+}
+
+/* Then the mode is another. */
+static void become_held(void)
+{
+    world_begin(&ordered_at_first, MISTAKE_NONE);
+    leave_only_a_hint();
     scenario = &held_then;
     ordered_begin_anew(true, KEPT_NOTHING);
 }
@@ -587,6 +723,70 @@ static void nothing_newer_gets_in_place_before_the_superblock_says_so(void **sta
     assert_int_equal(stamp_of_value(disk_has(&world.disk, place_of(1, 0))), 1);
     until_nothing_is_left();
     assert_int_equal(stamp_of_value(disk_has(&world.disk, place_of(1, 0))), 3);
+}
+
+/* Two epochs are pending, and the mains are lost before they are in place. */
+static void what_cannot_be_voided_when_the_mode_is_changed_gets_in_place(void **state)
+{
+    world_begin(&ordered_at_first, MISTAKE_NONE);
+    place_the_next();
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_END);
+    until(JOURNAL_DUMPED);
+    assert_true(world.drained && engine.journal.placing == 1);
+    lose_power();
+    world.ended = world.drained = false;
+    scenario = &held_then;
+    ordered_begin_anew(true, KEPT_NOTHING);
+    engine.setup.limits.hold_up_ns = 5 * JOURNAL_RETRY_NS;
+    until(JOURNAL_DUMPED);
+    assert_int_equal(engine.journal.placing, 1);
+    happen(CHOICE_OPERATION);
+    assert_true(own.acknowledged[2]);
+    happen(CHOICE_END);
+    all_must_get_in_place_without_the_superblock();
+}
+
+/* Nor does RapiLog's next life take it for pending when a dump that was given up has torn that descriptor. */
+static void an_epoch_in_place_does_not_come_back_after_a_restart(void **state)
+{
+    become_held();
+    engine.setup.limits.hold_up_ns = 5 * JOURNAL_RETRY_NS;
+    until(JOURNAL_SUPER_WRITING);
+    happen(CHOICE_OPERATION);
+    assert_true(own.acknowledged[2]);
+    happen(CHOICE_END);
+    go_on_without(WORLD_VOLUMES, 12);
+    assert_true(world.drained);
+    assert_int_equal(engine.buffer.slots, 0);
+    refuse_all(WORLD_VOLUMES);
+    clear(WORLD_VOLUMES, dump_half(engine.journal.sectors, 2) * DUMP_BLOCK_SECTORS, 1);
+    happen(CHOICE_RESTART);
+    until_quiet();
+    assert_int_equal(stamp_of_value(disk_has(&world.disk, place_of(1, 0))), 3);
+}
+
+/* The same in mode held ordered, where memory has no room for it any more. */
+static void an_epoch_in_place_needs_no_room_after_a_restart(void **state)
+{
+    static const struct world_scenario plan = {
+        .write = {{1, 0, 1}, {0, 0, 1}, {0, 8, 1}, {1, 8, 1}},
+        .writes = 4,
+        .slots = 2,
+        .restarts = 1};
+    world_begin(&plan, MISTAKE_NONE);
+    leave_only_a_hint();
+    ordered_begin_anew(true, KEPT_NOTHING);
+    until_quiet();
+    happen(CHOICE_OPERATION);
+    happen(CHOICE_OPERATION);
+    assert_true(own.acknowledged[2] && own.acknowledged[3]);
+    refuse_all(WORLD_VOLUMES);
+    clear(WORLD_VOLUMES, dump_half(engine.journal.sectors, 2) * DUMP_BLOCK_SECTORS, 1);
+    happen(CHOICE_RESTART);
+    until_nothing_is_left();
+    all_must_be_answered();
+    assert_int_equal(stamp_of_value(disk_has(&world.disk, place_of(1, 8))), 4);
 }
 
 /* Where its halves lie follows from the size that it had; with less than that a part of it is gone. */
@@ -737,10 +937,15 @@ int main(void)
         cmocka_unit_test(a_volume_does_not_need_the_superblock_in_mode_held),
         cmocka_unit_test(a_bad_dump_area_is_given_up_when_the_mains_fail),
         cmocka_unit_test(a_bad_dump_area_is_given_up_each_time),
+        cmocka_unit_test(a_bad_dump_area_is_given_up_while_an_epoch_is_placed),
+        cmocka_unit_test(a_given_up_dump_is_voided_after_the_epoch_before_it),
+        cmocka_unit_test(what_cannot_be_voided_after_two_losses_of_mains_gets_in_place),
+        cmocka_unit_test(what_cannot_be_voided_after_a_restart_gets_in_place),
         cmocka_unit_test(an_old_dump_is_voided_before_the_end_is_told),
         cmocka_unit_test(a_clean_end_does_not_wait_for_a_first_superblock),
         cmocka_unit_test(an_unmeasured_dump_area_is_no_way_out),
         cmocka_unit_test(one_refusal_is_no_error),
+        cmocka_unit_test(a_dump_area_that_refuses_without_mains_promises_no_answer),
         cmocka_unit_test(a_bad_volume_leaves_nobody_waiting),
         cmocka_unit_test(a_cleared_area_holds_nothing),
         cmocka_unit_test(a_cleared_area_holds_nothing_after_a_restart),
@@ -749,6 +954,9 @@ int main(void)
         cmocka_unit_test(a_cleared_superblock_does_not_keep_the_end_waiting),
         cmocka_unit_test(an_epoch_in_place_does_not_come_back_when_the_mode_is_changed),
         cmocka_unit_test(nothing_newer_gets_in_place_before_the_superblock_says_so),
+        cmocka_unit_test(what_cannot_be_voided_when_the_mode_is_changed_gets_in_place),
+        cmocka_unit_test(an_epoch_in_place_does_not_come_back_after_a_restart),
+        cmocka_unit_test(an_epoch_in_place_needs_no_room_after_a_restart),
         cmocka_unit_test(an_area_keeps_its_size),
         cmocka_unit_test(an_area_that_has_become_smaller_is_refused),
         cmocka_unit_test(an_area_of_another_version_is_refused_as_that),
