@@ -43,7 +43,7 @@ struct transfer_result {
     uint32_t client;
     enum block_status status;
     bool flush;             /* a client's own */
-    struct block_mark mark; /* then: as transfer_begin() was told */
+    struct block_mark mark; /* then: as transfer_begin() was given it */
 };
 
 void transfers_start(struct transfers *transfers, struct controller *controller,

@@ -51,8 +51,8 @@ void pci_host_find(struct pci_host *host);
 /* Finds device number `instance` (in bus order) of those that match. */
 bool pci_find(struct pci_host *host, const struct pci_match *match, uint32_t instance,
               struct pci_device *device);
-/* Places a memory BAR (0 to 5) in part `place` of the window, if firmware has not placed it, and opens the way to it. NULL, or what
- * prevents it. */
+/* Places a memory BAR (0 to 5) in part `place` of the window, if firmware has not placed it, and opens the way to it. Whether the device may
+ * write to memory stays as it was. NULL, or what prevents it. */
 const char *pci_open(const struct pci_host *host, const struct pci_device *device, uint32_t place,
                      uint32_t number, struct pci_bar *bar);
 /* The offset in configuration space of capability number `instance` of that kind; 0: there are not so many. A chain that does not

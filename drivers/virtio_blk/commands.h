@@ -39,7 +39,7 @@ struct command_result {
     uint32_t client;
     enum block_status status;
     bool flush;             /* a client's own */
-    struct block_mark mark; /* then: as commands_begin() was told */
+    struct block_mark mark; /* then: as commands_begin() was given it */
 };
 
 enum command_event {

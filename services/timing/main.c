@@ -83,8 +83,8 @@ static void answered(uint64_t number, enum block_status status)
         return;
     passage->answered = true;
     passage->status = status;
-    if (status !=
-        BLOCK_OK) /* at once: a good FLUSH that the disk has answered later must not overtake a bad one */
+    /* An error goes at once: a good FLUSH that the disk has answered later must not overtake a bad one. */
+    if (status != BLOCK_OK)
         end_passage(passage);
 }
 

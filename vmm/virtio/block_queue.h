@@ -83,9 +83,9 @@ struct block_queue {
     struct virtio_block_request *waiting;
     bool unfinished;           /* a request has a next piece to hand over: block_queue_resume() */
     uint32_t orphans, flights; /* requests; pieces at the disk */
-    struct virtio_block_request
-        *settling;         /* the FLUSH before a new guest's first request, an orphan */
-    uint32_t settle_tries; /* left */
+    /* The FLUSH before a new guest's first request, an orphan; and how often it may be repeated. */
+    struct virtio_block_request *settling;
+    uint32_t settle_tries;
     /* large, so last */
     uint64_t in_use[VIRTIO_BLOCK_CHUNKS / 64]; /* chunks */
     struct virtio_block_request request[VIRTIO_BLOCK_REQUESTS];
